@@ -1,0 +1,1 @@
+"""What every Libra daemon shares: settings, logs, life cycle, gearman, error roots."""

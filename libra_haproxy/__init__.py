@@ -1,0 +1,1 @@
+"""The engine: one Instance is one keeper is one HAProxy."""

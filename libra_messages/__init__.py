@@ -1,0 +1,1 @@
+"""The message contracts, as pure typed values: worker requests, answers and error codes."""

@@ -1,0 +1,1 @@
+"""The gearman door of a node: messages in, load balancers out."""
