@@ -1,0 +1,82 @@
+"""Whether HAProxy serves what was asked for. Pure: rows of HAProxy in, differences out.
+
+The expected side comes from the model, that is from the message; never from the file that was
+just written, which would only prove that HAProxy can read.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+
+from libra_haproxy.model import LoadBalancer, Model
+from libra_haproxy.runtime import Frontend, ServerRow
+
+_Seen = tuple[int, str, int, int, bool]
+
+
+def differences(
+    model: Model,
+    *,
+    suspended: bool,
+    frontends: Mapping[str, Frontend],
+    servers: Iterable[ServerRow],
+) -> list[str]:
+    """Say what differs, one line each; an empty list means in force.
+
+    A suspended model is in force when none of its frontends is open. Frontends that the model
+    does not have must not be there either: what was left out goes away.
+    """
+    open_ones = {name for name, frontend in frontends.items() if frontend.status == "OPEN"}
+    wanted = set() if suspended else {lb.frontend for lb in model.load_balancers}
+    found = [f"{name} is not open" for name in sorted(wanted - open_ones)]
+    found += [f"{name} is still open" for name in sorted(open_ones - wanted)]
+    if suspended:
+        return found
+    rows: dict[str, dict[str, _Seen]] = {}
+    for row in servers:
+        rows.setdefault(row.backend, {})[row.name] = (
+            row.number,
+            _canonical(row.address),
+            row.port,
+            row.weight,
+            row.maintenance,
+        )
+    for lb in model.load_balancers:
+        found += _servers(lb, rows.pop(lb.backend, {}))
+    found += [f"{backend} is still there" for backend in sorted(rows)]
+    return found
+
+
+def _servers(lb: LoadBalancer, seen: dict[str, _Seen]) -> list[str]:
+    wanted: dict[str, _Seen] = {
+        server.name: (
+            server.number,
+            _canonical(server.address),
+            server.port,
+            server.weight,
+            not server.enabled,
+        )
+        for server in lb.servers
+    }
+    found = [f"{lb.backend}/{name} is missing" for name in sorted(wanted.keys() - seen.keys())]
+    found += [f"{lb.backend}/{name} is still there" for name in sorted(seen.keys() - wanted.keys())]
+    found += [
+        f"{lb.backend}/{name} is {_words(seen[name])} and should be {_words(wanted[name])}"
+        for name in sorted(wanted.keys() & seen.keys())
+        if wanted[name] != seen[name]
+    ]
+    return found
+
+
+def _canonical(address: str) -> str:
+    try:
+        return str(ipaddress.ip_address(address))
+    except ValueError:
+        return address
+
+
+def _words(seen: _Seen) -> str:
+    number, address, port, weight, maintenance = seen
+    state = "in maintenance" if maintenance else "in use"
+    return f"number {number} at {address} port {port}, weight {weight}, {state}"

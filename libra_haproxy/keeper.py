@@ -1,0 +1,263 @@
+"""The keeper: HAProxy's parent, one small process for each Instance, standard library only.
+
+It starts `haproxy -W` in the foreground, starts it again within a second when it dies by itself,
+and answers on a socket of its own. Daemons come, crash, go and are upgraded beside it; traffic
+does not notice. Should the keeper itself be killed, HAProxy goes on, and the next keeper adopts
+it: the process behind the master socket is asked of the kernel, never of a pid file.
+
+    request   one JSON line: {"do": "status"} or {"do": "stop"}
+    answer    one JSON line, then the connection is closed
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import json
+import os
+import resource
+import selectors
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+SCHEMA = 1
+"""The number of the keeper's protocol, in each answer."""
+
+LOG_BYTES = 1 << 20
+"""HAProxy's and the keeper's own output is kept up to this size, then begun anew."""
+
+_RESTART_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8)
+_STEADY_SECONDS = 10.0
+_STOP_SECONDS = 2.0
+_CLIENT_SECONDS = 1.0
+
+
+class Haproxy:
+    """A running master process, started here or found: watched by a pidfd, so never mistaken."""
+
+    def __init__(self, *, pid: int, child: subprocess.Popen[bytes] | None) -> None:
+        self.pid = pid
+        self.child = child
+        self.pidfd = os.pidfd_open(pid)
+        self.since = time.monotonic()
+
+    def kill(self, number: signal.Signals) -> None:
+        """Signal this very process; one that has ended already is no fault."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, number)
+
+    def kill_group(self) -> None:
+        """Kill it with all its workers; the group carries its pid as long as one of it lives."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it ended within `seconds`."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.pidfd, selectors.EVENT_READ)
+            return bool(selector.select(seconds))
+
+    def reap(self) -> str:
+        """How it ended, in words; closes the handle."""
+        os.close(self.pidfd)
+        if self.child is None:
+            return "it was adopted, so its exit status is unknown"
+        status = self.child.wait()
+        return f"signal {-status}" if status < 0 else f"exit status {status}"
+
+
+class Keeper:
+    """Keeps one HAProxy running from one file until it is told to stop."""
+
+    def __init__(self, *, haproxy: str, config: Path, run_dir: Path) -> None:
+        self._command = [
+            haproxy, "-W", "-S", f"{run_dir / 'master.sock'},mode,660", "-f", str(config),
+        ]  # fmt: skip
+        self._master_socket = run_dir / "master.sock"
+        self._socket = run_dir / "keeper.sock"
+        self._process: Haproxy | None = None
+        self._restart_at = 0.0
+        self._failures = 0
+        self._starts = 0
+        self._adopted = False
+        self._deaths = 0
+        self._last_end = ""
+        self._stopping = False
+        self._selector = selectors.DefaultSelector()
+
+    def run(self) -> None:
+        """Serve until stopped by a command or by SIGTERM."""
+        waker, woken = socket.socketpair()
+        for end in (waker, woken):
+            end.setblocking(False)
+        signal.set_wakeup_fd(waker.fileno())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        self._selector.register(woken, selectors.EVENT_READ, woken)
+        self._adopt()
+        with self._listen() as listener:
+            self._selector.register(listener, selectors.EVENT_READ, listener)
+            while not self._stopping:
+                self._start_if_due()
+                for key, _ in self._selector.select(self._patience()):
+                    if key.data is listener:
+                        self._serve(listener)
+                    elif key.data is woken:
+                        woken.recv(64)
+                    else:
+                        self._on_death()
+                _bound_log()
+            self._end()
+            self._socket.unlink(missing_ok=True)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self._stopping = True
+
+    def _patience(self) -> float | None:
+        """Seconds until the next start is due; None while HAProxy runs."""
+        if self._process is not None:
+            return None
+        return max(0.0, self._restart_at - time.monotonic())
+
+    def _adopt(self) -> None:
+        """Take over a HAProxy that outlived its keeper: whoever listens on the master socket."""
+        try:
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.settimeout(_CLIENT_SECONDS)
+                probe.connect(str(self._master_socket))
+                size = struct.calcsize("3i")
+                peer = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+                # The connection holds the process's name while the handle is taken.
+                self._watch(Haproxy(pid=struct.unpack("3i", peer)[0], child=None))
+        except OSError:
+            return
+        self._adopted = True
+        _say(f"adopted HAProxy, process {self._process.pid if self._process else 0}")
+
+    def _watch(self, process: Haproxy) -> None:
+        self._process = process
+        self._selector.register(process.pidfd, selectors.EVENT_READ, process)
+
+    def _start_if_due(self) -> None:
+        if self._process is not None or time.monotonic() < self._restart_at:
+            return
+        try:
+            child = subprocess.Popen(
+                self._command, env={}, cwd="/", stdin=subprocess.DEVNULL, start_new_session=True
+            )
+        except OSError as error:
+            self._count_death(f"cannot run {self._command[0]}: {error.strerror}", lived=0.0)
+            return
+        self._starts += 1
+        self._adopted = False
+        self._watch(Haproxy(pid=child.pid, child=child))
+        _say(f"started HAProxy, process {child.pid}")
+
+    def _on_death(self) -> None:
+        """HAProxy ended by itself: clear what is left of it and have it started again."""
+        process = self._process
+        if process is None:
+            return
+        self._selector.unregister(process.pidfd)
+        self._process = None
+        # Workers end with their master; one that hangs would keep the port.
+        process.kill_group()
+        lived = time.monotonic() - process.since
+        self._count_death(f"HAProxy {process.pid} ended: {process.reap()}", lived=lived)
+
+    def _count_death(self, how: str, *, lived: float) -> None:
+        self._deaths += 1
+        self._failures = 0 if lived > _STEADY_SECONDS else self._failures + 1
+        pause = _RESTART_SECONDS[min(self._failures, len(_RESTART_SECONDS) - 1)]
+        self._restart_at = time.monotonic() + pause
+        self._last_end = how
+        _say(f"{how}; starting it again in {pause:g} s")
+
+    def _listen(self) -> socket.socket:
+        self._socket.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX)
+        mask = os.umask(0o117)
+        try:
+            listener.bind(str(self._socket))
+        finally:
+            os.umask(mask)
+        listener.listen(16)
+        return listener
+
+    def _serve(self, listener: socket.socket) -> None:
+        """Answer one request; a silent or broken client costs a second at most."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            connection, _ = listener.accept()
+            with connection:
+                connection.settimeout(_CLIENT_SECONDS)
+                request = json.loads(connection.makefile("rb").readline(4096))
+                if request["do"] == "stop":
+                    self._end()
+                    self._stopping = True
+                connection.sendall(json.dumps(self._status()).encode() + b"\n")
+
+    def _status(self) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "keeper": os.getpid(),
+            "pid": self._process.pid if self._process else None,
+            "adopted": self._adopted,
+            "starts": self._starts,
+            "deaths": self._deaths,
+            "last_end": self._last_end,
+            "open_files": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+        }
+
+    def _end(self) -> None:
+        """Stop HAProxy: asked first, then killed with all of its workers."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        self._selector.unregister(process.pidfd)
+        process.kill(signal.SIGTERM)
+        if not process.wait(_STOP_SECONDS):
+            _say(f"HAProxy {process.pid} does not stop: killed")
+            process.kill_group()
+            process.kill(signal.SIGKILL)
+            process.wait(_STOP_SECONDS)
+        process.kill_group()
+        _say(f"HAProxy {process.pid} stopped: {process.reap()}")
+
+
+def _say(text: str) -> None:
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    print(f"{now} keeper: {text}", file=sys.stderr, flush=True)  # noqa: T201 - its log is stderr
+
+
+def _bound_log() -> None:
+    """Begin the log anew when it is full; it is opened for appending, so writers go on."""
+    with contextlib.suppress(OSError):
+        if os.fstat(2).st_size > LOG_BYTES:
+            os.ftruncate(2, 0)
+
+
+def main(arguments: list[str]) -> int:
+    """Run a keeper; 0 when told to stop, 73 when this Instance has one already."""
+    parser = argparse.ArgumentParser(prog="libra_keeper", description="HAProxy's parent")
+    parser.add_argument("--haproxy", required=True)
+    parser.add_argument("--config", required=True, type=Path)
+    parser.add_argument("--run-dir", required=True, type=Path)
+    given = parser.parse_args(arguments)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    lock = os.open(given.run_dir / "keeper.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        _say("another keeper runs here")
+        return 73
+    Keeper(haproxy=given.haproxy, config=given.config, run_dir=given.run_dir).run()
+    return 0

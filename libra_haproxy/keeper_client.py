@@ -1,0 +1,156 @@
+"""A daemon's side of the keeper: start one, ask it, stop it, read what HAProxy said."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from libra_haproxy.deadline import Deadline
+from libra_haproxy.errors import HaproxyTimeout, StartFailed
+from libra_haproxy.privileges import Identity
+
+_ANSWER_SECONDS = 6.0
+_START_SECONDS = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeeperStatus:
+    """What a keeper says of itself and of its HAProxy; `pid` is None while none runs.
+
+    `deaths` counts how often HAProxy ended by itself since the keeper `keeper` (its pid) started;
+    `open_files` is the limit that HAProxy gets.
+    """
+
+    keeper: int
+    pid: int | None
+    deaths: int
+    last_end: str
+    open_files: int
+
+
+class KeeperClient:
+    """Speaks to the keeper of one run directory; starts it as `identity`."""
+
+    def __init__(self, *, run_dir: Path, config: Path, haproxy: Path, identity: Identity) -> None:
+        self._run_dir = run_dir
+        self._config = config
+        self._haproxy = haproxy
+        self._identity = identity
+        self._log = run_dir / "keeper.log"
+        self._children: list[subprocess.Popen[bytes]] = []
+
+    def status(self) -> KeeperStatus | None:
+        """What the keeper says, or None when there is none. Raises HaproxyTimeout if it hangs."""
+        return self._ask("status")
+
+    def stop(self) -> None:
+        """Stop HAProxy and its keeper; none running is no fault."""
+        self._ask("stop")
+        self._reap()
+
+    def start(self) -> KeeperStatus:
+        """Start a keeper, which adopts a HAProxy that runs already or starts one.
+
+        Returns when it answers. Raises StartFailed with its last words.
+        """
+        self._reap()
+        mark = self.log_mark()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        log = os.open(self._log, flags, 0o640)
+        try:
+            child = subprocess.Popen(
+                [*self._identity.prefix(), *_python(), *self._arguments()],
+                env={},
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise StartFailed(f"cannot start the keeper: {error.strerror}") from error
+        finally:
+            os.close(log)
+        self._children.append(child)
+        deadline = Deadline.after(_START_SECONDS)
+        while not deadline.passed:
+            status = self.status()
+            if status is not None:
+                return status
+            if child.poll() is not None:
+                break
+            time.sleep(0.01)
+        raise StartFailed(f"the keeper did not start: {self.log_since(mark).strip()[-500:]}")
+
+    def log_mark(self) -> int:
+        """The present end of the log, for `log_since`."""
+        try:
+            return self._log.stat().st_size
+        except OSError:
+            return 0
+
+    def log_since(self, mark: int) -> str:
+        """What HAProxy and its keeper have said since `mark`."""
+        try:
+            with self._log.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(mark if mark <= size else 0)
+                return file.read().decode("utf-8", "replace")
+        except OSError:
+            return ""
+
+    def _arguments(self) -> list[str]:
+        return [
+            "--haproxy", str(self._haproxy),
+            "--config", str(self._config),
+            "--run-dir", str(self._run_dir),
+        ]  # fmt: skip
+
+    def _ask(self, what: str) -> KeeperStatus | None:
+        deadline = Deadline.after(_ANSWER_SECONDS)
+        try:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(deadline.left)
+                connection.connect(str(self._run_dir / "keeper.sock"))
+                connection.sendall(json.dumps({"do": what}).encode() + b"\n")
+                answer = connection.makefile("rb").readline()
+        except TimeoutError as error:
+            raise HaproxyTimeout("HAProxy's keeper does not answer") from error
+        except OSError:
+            return None
+        return _read(answer)
+
+    def _reap(self) -> None:
+        """Let ended keepers go; they are our children only until this daemon ends."""
+        self._children = [child for child in self._children if child.poll() is None]
+
+
+def _python() -> list[str]:
+    """Python without site-packages: the keeper needs the standard library alone, and is small."""
+    root = str(Path(__file__).resolve().parents[1])
+    start = (
+        f"import sys; sys.path.append({root!r}); "
+        "from libra_haproxy.keeper import main; sys.exit(main(sys.argv[1:]))"
+    )
+    return [sys.executable, "-I", "-S", "-c", start]
+
+
+def _read(answer: bytes) -> KeeperStatus | None:
+    """Read an answer; an empty one is a keeper that was just leaving."""
+    if not answer:
+        return None
+    said: dict[str, Any] = json.loads(answer)
+    return KeeperStatus(
+        keeper=said["keeper"],
+        pid=said["pid"],
+        deaths=said["deaths"],
+        last_end=said["last_end"],
+        open_files=said["open_files"],
+    )

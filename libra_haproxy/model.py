@@ -1,0 +1,145 @@
+"""What a load balancer is, in the engine's own terms: frozen values without behaviour.
+
+A door (worker, provider) translates its messages into a `Model`; everything behind it is made
+from this alone. Names and labels of customers are not in here except where an answer needs them
+again, and those never reach HAProxy's file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Protocol(StrEnum):
+    """What the listener speaks; its value is the word for HAProxy's `mode`."""
+
+    HTTP = "http"
+    TCP = "tcp"
+
+
+class Algorithm(StrEnum):
+    """How a server is chosen; the value is HAProxy's `balance` word (manual, 4.2 balance)."""
+
+    ROUND_ROBIN = "roundrobin"
+    LEAST_CONNECTIONS = "leastconn"
+
+
+class MonitorType(StrEnum):
+    """What a health check does: open a connection, or also ask for a page."""
+
+    CONNECT = "connect"
+    HTTP = "http"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Monitor:
+    """A health monitor: checks each `delay` seconds, failed after `timeout` seconds.
+
+    `attempts` checks in a row change a server's state, in both directions. `path` is asked for by
+    the HTTP type.
+    """
+
+    type: MonitorType
+    delay: int
+    timeout: int
+    attempts: int
+    path: str = "/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """One member: where it is and how much it gets.
+
+    `node_id` names it to people and in the cookie (`id-<node_id>`); None lets the engine choose a
+    number that no other member has. `number` is HAProxy's own id of the server, given by
+    `numbering.assign` and never reused in its backend; 0 means not assigned yet.
+    """
+
+    address: str
+    port: int
+    node_id: str | None = None
+    number: int = 0
+    weight: int = 1
+    enabled: bool = True
+    backup: bool = False
+
+    @property
+    def name(self) -> str:
+        """Its name in HAProxy, which is also its cookie value."""
+        return f"id-{self.node_id}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeouts:
+    """How long each side may be silent, in milliseconds."""
+
+    client: int = 30_000
+    server: int = 30_000
+    connect: int = 30_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadBalancer:
+    """One listener with its pool of servers.
+
+    `sticky` keeps a client on its server (a cookie for HTTP, the source address for TCP).
+    `retries` counts further attempts to connect. `label` is the owner's own id of it, for answers
+    and archives only.
+    """
+
+    protocol: Protocol
+    port: int
+    servers: tuple[Server, ...]
+    algorithm: Algorithm = Algorithm.ROUND_ROBIN
+    monitor: Monitor | None = None
+    timeouts: Timeouts = Timeouts()
+    retries: int = 3
+    sticky: bool = True
+    label: str | None = None
+
+    @property
+    def frontend(self) -> str:
+        """The name of its frontend section; `http-in` and `tcp-in` as ever."""
+        return f"{self.protocol}-in"
+
+    @property
+    def backend(self) -> str:
+        """The name of its backend section; `http-servers` and `tcp-servers` as ever."""
+        return f"{self.protocol}-servers"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """All load balancers of one HAProxy, at most one of each protocol."""
+
+    load_balancers: tuple[LoadBalancer, ...]
+
+
+class Status(StrEnum):
+    """What the owner last asked for. NONE: nothing was ever made here."""
+
+    NONE = "NONE"
+    ACTIVE = "ACTIVE"
+    SUSPENDED = "SUSPENDED"
+    DELETED = "DELETED"
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """The truth of one Instance, as it is stored: a model and what is wanted of it.
+
+    `generation` counts stored changes. `next_numbers` holds, for each protocol, the lowest server
+    number that was never given out.
+    """
+
+    status: Status = Status.NONE
+    generation: int = 0
+    model: Model | None = None
+    next_numbers: Mapping[Protocol, int] = field(default_factory=dict)
+
+    @property
+    def suspended(self) -> bool:
+        """Whether the load balancers are to refuse traffic."""
+        return self.status is Status.SUSPENDED

@@ -1,0 +1,75 @@
+"""Puts an Instance together from plain settings: the one place that knows all its parts."""
+
+from __future__ import annotations
+
+import os
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+
+from libra_haproxy.errors import DiskError
+from libra_haproxy.instance import Instance
+from libra_haproxy.keeper_client import KeeperClient
+from libra_haproxy.ports import default_bind
+from libra_haproxy.privileges import Identity, identity
+from libra_haproxy.process import Process
+from libra_haproxy.runtime import Master, Worker
+from libra_haproxy.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceSettings:
+    """Where an Instance lives and how its HAProxy runs.
+
+    `state_dir` outlives reboots, `run_dir` need not. `bind` are IP addresses, none meaning all.
+    `user` and `group` are changed to when the daemon is root. `maxconn` is the most connections.
+    """
+
+    haproxy: Path
+    state_dir: Path
+    run_dir: Path
+    bind: tuple[str, ...] = ()
+    user: str = ""
+    group: str = ""
+    maxconn: int = 20_000
+
+
+def make_instance(settings: InstanceSettings) -> Instance:
+    """Build the Instance; nothing is opened or started yet.
+
+    Raises StartFailed for an unknown user or group, DiskError where `run_dir` cannot be used.
+    """
+    who = identity(user=settings.user, group=settings.group)
+    store = Store(directory=settings.state_dir, group=who.group)
+    _own(settings.run_dir, who)
+    admin_socket = settings.run_dir / "admin.sock"
+    keeper = KeeperClient(
+        run_dir=settings.run_dir,
+        config=store.config,
+        haproxy=settings.haproxy,
+        identity=who,
+    )
+    return Instance(
+        store=store,
+        process=Process(
+            keeper=keeper,
+            master=Master(socket_path=settings.run_dir / "master.sock"),
+            worker=Worker(socket_path=admin_socket),
+        ),
+        haproxy=settings.haproxy,
+        bind=settings.bind or default_bind(),
+        admin_socket=admin_socket,
+        maxconn=settings.maxconn,
+        open_files=lambda: resource.getrlimit(resource.RLIMIT_NOFILE)[1],
+    )
+
+
+def _own(directory: Path, who: Identity) -> None:
+    """Make the directory of the sockets, writable for HAProxy and nobody else."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if who.user is not None and who.group is not None:
+            os.chown(directory, who.user, who.group)
+            directory.chmod(0o770)
+    except OSError as error:
+        raise DiskError(f"cannot use {directory}: {error.strerror}") from error

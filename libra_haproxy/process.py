@@ -1,0 +1,156 @@
+"""HAProxy as one running thing: keeper, master and worker together.
+
+`serve` brings a text into the running process, by a start or by a reload that loses nothing, and
+returns once a process that was started from this very text answers. Whether it serves what was
+asked for is `confirm`'s question.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Sequence
+
+from libra_common.crash import crash_point
+from libra_haproxy.check import alerts
+from libra_haproxy.deadline import Deadline
+from libra_haproxy.errors import (
+    EngineError,
+    HaproxyDown,
+    HaproxyTimeout,
+    PortTaken,
+    ReloadFailed,
+    StartFailed,
+)
+from libra_haproxy.keeper_client import KeeperClient, KeeperStatus
+from libra_haproxy.runtime import Master, UnexpectedAnswer, Worker
+
+LOG = logging.getLogger(__name__)
+
+SERVE_SECONDS = 20.0
+"""How long a start or a reload may take. A port that is taken shows after two seconds."""
+
+_POLL_SECONDS = 0.01
+
+
+class Process:
+    """Starts, reloads and stops the HAProxy behind one keeper."""
+
+    def __init__(self, *, keeper: KeeperClient, master: Master, worker: Worker) -> None:
+        self._keeper = keeper
+        self._master = master
+        self.worker = worker
+        self._seen: KeeperStatus | None = None
+
+    def open_files(self) -> int | None:
+        """The limit on open files of the running keeper; None when there is no keeper."""
+        status = self._keeper.status()
+        return status.open_files if status else None
+
+    def running(self) -> bool:
+        """Whether a keeper with a living HAProxy is there."""
+        status = self._keeper.status()
+        return status is not None and status.pid is not None
+
+    def digest(self) -> str | None:
+        """The digest of the text that the serving process was started from.
+
+        Raises HaproxyTimeout when it hangs, HaproxyDown when there is none.
+        """
+        return self.worker.pid_and_digest()[1]
+
+    def serve(self, digest: str) -> None:
+        """Have the file that carries `digest` served, by a start or a reload.
+
+        Raises StartFailed, ReloadFailed or PortTaken with HAProxy's own words, or HaproxyTimeout.
+        """
+        mark = self._keeper.log_mark()
+        if self.running():
+            self._reload(digest, mark)
+        else:
+            self._start(digest, mark)
+
+    def stop(self) -> None:
+        """Stop HAProxy and its keeper."""
+        self._keeper.stop()
+        self._seen = None
+
+    def end_sessions(self, frontends: Sequence[str]) -> int:
+        """Cut what is left of `frontends`' sessions, in leaving processes too; says how many."""
+        processes = self._master.processes()
+        cut = 0
+        for process in (*processes.workers, *processes.old_workers):
+            # One that has just left took its sessions along.
+            with contextlib.suppress(UnexpectedAnswer, HaproxyDown):
+                cut += self._master.end_sessions(process.pid, frontends=frontends)
+        return cut
+
+    def look(self) -> int:
+        """See to it that a keeper is there; returns how many deaths were seen since last time.
+
+        A keeper that is gone is started again and adopts the HAProxy that it left.
+        """
+        status = self._keeper.status()
+        before, deaths = self._seen, 0
+        if status is None:
+            if before is not None:
+                LOG.error("HAProxy's keeper %d is gone; starting another", before.keeper)
+                deaths += 1
+            status = self._keeper.start()
+        elif before is not None and before.keeper == status.keeper:
+            deaths = status.deaths - before.deaths
+            if deaths:
+                LOG.error("HAProxy died %d time(s), last: %s", deaths, status.last_end)
+        self._seen = status
+        return deaths
+
+    def _start(self, digest: str, mark: int) -> None:
+        status = self._keeper.status() or self._keeper.start()
+        self._seen = status
+        crash_point("during_start")
+        deadline = Deadline.after(SERVE_SECONDS)
+        while not deadline.passed:
+            with contextlib.suppress(HaproxyDown, UnexpectedAnswer):
+                if self.digest() == digest:
+                    return
+                if self.running():
+                    # Adopted: it runs, but from an older text.
+                    self._reload(digest, mark)
+                    return
+            now = self._keeper.status()
+            if now is not None and now.deaths > status.deaths:
+                self._fail(StartFailed, "HAProxy did not start", mark, now.last_end)
+            time.sleep(_POLL_SECONDS)
+        raise HaproxyTimeout(f"HAProxy did not answer within {SERVE_SECONDS:g} s of its start")
+
+    def _reload(self, digest: str, mark: int) -> None:
+        """Ask the master for a new worker and wait for one that answers with `digest`.
+
+        HAProxy 2.6 gives no verdict of its own; a reload counter that moved with a failure beside
+        it is one, and later releases show it the same way.
+        """
+        before = self._master.processes()
+        pid, _ = self.worker.pid_and_digest()
+        crash_point("before_reload")
+        with contextlib.suppress(HaproxyDown):
+            self._master.reload()
+        crash_point("during_reload")
+        deadline = Deadline.after(SERVE_SECONDS)
+        while not deadline.passed:
+            # The master answers nothing while it replaces itself.
+            with contextlib.suppress(HaproxyDown, UnexpectedAnswer):
+                now = self._master.processes()
+                if now.master.reloads > before.master.reloads and now.failed:
+                    self._fail(ReloadFailed, "HAProxy refused the reload", mark)
+                new_pid, new_digest = self.worker.pid_and_digest()
+                if new_pid != pid and new_digest == digest:
+                    return
+            time.sleep(_POLL_SECONDS)
+        raise HaproxyTimeout(f"HAProxy did not finish its reload within {SERVE_SECONDS:g} s")
+
+    def _fail(self, error: type[EngineError], what: str, mark: int, otherwise: str = "") -> None:
+        said = alerts(self._keeper.log_since(mark)) or otherwise
+        if "Address already in use" in said:
+            error = PortTaken
+        raise error(f"{what}: {said}" if said else what)

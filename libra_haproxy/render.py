@@ -1,0 +1,129 @@
+"""Makes HAProxy's file from a state: the template gives the skeleton, tokens the rest.
+
+The text depends on its arguments alone: no time, no host name, no order of a set. Equal text
+means that nothing is to be done. The digest of the text stands in the text (`proc.libra`), so a
+running process can say which text it was started from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from libra_haproxy import tokens
+from libra_haproxy.model import LoadBalancer, Model, Monitor, MonitorType, Protocol
+from libra_haproxy.tokens import Token
+
+_NO_DIGEST = tokens.digest("0" * 16)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """What the file says of its machine: where to listen, the admin socket, the connection limit.
+
+    `bind` holds IP addresses; with `::` IPv4 is served by the same socket.
+    """
+
+    bind: tuple[str, ...]
+    admin_socket: Path
+    maxconn: int
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """HAProxy's file, and the digest it carries."""
+
+    text: str
+    digest: str
+
+
+def render(model: Model, *, suspended: bool, place: Place) -> Rendered:
+    """Write the whole file for `model`; suspended load balancers are in it as `disabled`.
+
+    Raises `tokens.BadToken` where a value does not fit its place, which is a fault of the caller.
+    """
+    text = _template().render(
+        suspended=suspended,
+        maxconn=tokens.number(place.maxconn, low=1),
+        admin_socket=tokens.file(place.admin_socket),
+        digest=_NO_DIGEST,
+        load_balancers=[_view(lb, bind=place.bind) for lb in model.load_balancers],
+    )
+    digest = hashlib.sha256(text.encode("ascii")).hexdigest()[: len(_NO_DIGEST)]
+    return Rendered(text.replace(f"str({_NO_DIGEST})", f"str({digest})", 1), digest)
+
+
+def _only_tokens(value: object) -> object:
+    """Refuse to write anything that `tokens` has not made."""
+    if isinstance(value, Token):
+        return value
+    raise TypeError(f"not a token, so not written: {value!r}")
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("libra_haproxy"),
+        undefined=jinja2.StrictUndefined,
+        finalize=_only_tokens,
+        autoescape=False,  # noqa: S701 - not HTML; `finalize` lets only tokens through
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("haproxy.cfg.j2")
+
+
+def _view(lb: LoadBalancer, *, bind: Sequence[str]) -> dict[str, Any]:
+    """One load balancer as the template reads it: tokens, booleans and lists."""
+    monitor = lb.monitor
+    return {
+        "http": lb.protocol is Protocol.HTTP,
+        "mode": tokens.keyword(lb.protocol),
+        "frontend": tokens.name(lb.frontend),
+        "backend": tokens.name(lb.backend),
+        "binds": [
+            {"endpoint": tokens.endpoint(address, lb.port), "dual": address == "::"}
+            for address in bind
+        ],
+        "algorithm": tokens.keyword(lb.algorithm),
+        "client_timeout": tokens.milliseconds(lb.timeouts.client),
+        "server_timeout": tokens.milliseconds(lb.timeouts.server),
+        "connect_timeout": tokens.milliseconds(lb.timeouts.connect),
+        "retries": tokens.number(lb.retries, high=100),
+        "sticky": lb.sticky,
+        "check": Token(" ".join(_check(monitor))),
+        "check_timeout": tokens.seconds(monitor.timeout) if monitor else None,
+        "check_uri": (
+            tokens.uri(monitor.path) if monitor and monitor.type is MonitorType.HTTP else None
+        ),
+        "servers": [
+            {
+                "name": tokens.name(server.name),
+                "endpoint": tokens.endpoint(server.address, server.port),
+                "number": tokens.number(server.number, low=1),
+                "weight": tokens.number(server.weight, high=256),
+                "backup": server.backup,
+                "disabled": not server.enabled,
+            }
+            for server in lb.servers
+        ],
+    }
+
+
+def _check(monitor: Monitor | None) -> Iterator[Token]:
+    """The words behind `check`: how often, and how many results change a server's state."""
+    if monitor is None:
+        # Looked at twice a minute, but once in doubt each second, so that a dead server is out
+        # after two seconds of doubt and not after two rounds.
+        yield from (tokens.keyword("inter"), tokens.seconds(30))
+        yield from (tokens.keyword("fastinter"), tokens.seconds(1))
+        attempts = tokens.number(2)
+    else:
+        yield from (tokens.keyword("inter"), tokens.seconds(monitor.delay))
+        attempts = tokens.number(monitor.attempts, low=1)
+    yield from (tokens.keyword("rise"), attempts, tokens.keyword("fall"), attempts)

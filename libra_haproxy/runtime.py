@@ -1,0 +1,222 @@
+"""Talks to a HAProxy process through its sockets: one command, one connection, one deadline.
+
+Two kinds of socket answer differently (management guide, 9.3 and 9.4): a worker closes after one
+line; the master keeps the connection open, so `quit` goes along. Every call raises
+`HaproxyTimeout` when a living process does not answer in time and `HaproxyDown` when there is
+nobody to ask.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from libra_haproxy.deadline import Deadline
+from libra_haproxy.errors import EngineError, HaproxyDown, HaproxyTimeout
+
+ANSWER_SECONDS = 4.0
+"""How long a HAProxy may think; a hung one is reported before the caller's five seconds end."""
+
+_SAFE_COMMAND = re.compile(r"[A-Za-z0-9_.:/@!|#()\[\], -]+", re.ASCII)
+
+
+class UnexpectedAnswer(EngineError):
+    """HAProxy answered, but not in a form that is understood; the text holds the answer."""
+
+    code = "haproxy_answer"
+
+
+@dataclass(frozen=True)
+class ServerRow:
+    """One server as HAProxy runs it (`show servers state`, management guide 9.3)."""
+
+    backend: str
+    name: str
+    number: int
+    address: str
+    port: int
+    weight: int
+    maintenance: bool
+
+
+@dataclass(frozen=True)
+class Counters:
+    """Traffic of one frontend since its process started: bytes, and sessions."""
+
+    bytes_in: int
+    bytes_out: int
+    sessions: int
+
+
+@dataclass(frozen=True)
+class Frontend:
+    """One frontend as HAProxy runs it; `status` is OPEN where it listens."""
+
+    name: str
+    status: str
+    counters: Counters
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process of a master's `show proc`; `reloads` counts those it has outlived."""
+
+    pid: int
+    reloads: int
+
+
+@dataclass(frozen=True)
+class Processes:
+    """What a master knows: reloads so far, whether the last failed, its workers new and old."""
+
+    master: Process
+    failed: int
+    workers: tuple[Process, ...]
+    old_workers: tuple[Process, ...]
+
+
+def ask(path: Path, line: str, *, deadline: Deadline) -> str:
+    """Send one line to the socket at `path` and return the whole answer."""
+    if not _SAFE_COMMAND.fullmatch(line.replace(";", " ")):
+        raise ValueError(f"not a plain runtime command: {line!r}")
+    chunks = []
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(max(deadline.left, 0.001))
+            connection.connect(str(path))
+            connection.sendall(f"{line}\n".encode("ascii"))
+            # The master socket waits for more unless told that there is none.
+            connection.shutdown(socket.SHUT_WR)
+            while True:
+                connection.settimeout(max(deadline.left, 0.001))
+                chunk = connection.recv(65536)
+                if not chunk:
+                    break
+                chunks.append(chunk)
+    except (TimeoutError, BlockingIOError) as error:
+        raise HaproxyTimeout("HAProxy does not answer on its socket") from error
+    except OSError as error:
+        raise HaproxyDown(f"no HAProxy answers on its socket: {error.strerror}") from error
+    return b"".join(chunks).decode("utf-8", "replace")
+
+
+class Worker:
+    """The serving process, through its own socket."""
+
+    def __init__(self, *, socket_path: Path, seconds: float = ANSWER_SECONDS) -> None:
+        self._path = socket_path
+        self._seconds = seconds
+
+    def _ask(self, line: str) -> str:
+        return ask(self._path, line, deadline=Deadline.after(self._seconds))
+
+    def pid_and_digest(self) -> tuple[int, str | None]:
+        """Which process answers, and the digest of the text it was started from."""
+        answer = self._ask("show info;get var proc.libra")
+        pid = re.search(r"^Pid: (\d+)$", answer, re.MULTILINE)
+        if pid is None:
+            raise UnexpectedAnswer(f"show info: {answer[:200]!r}")
+        digest = re.search(r"^proc\.libra: type=str value=<([0-9a-f]+)>$", answer, re.MULTILINE)
+        return int(pid[1]), digest[1] if digest else None
+
+    def servers(self) -> tuple[ServerRow, ...]:
+        """Every server of every backend that is not disabled."""
+        lines = self._ask("show servers state").splitlines()
+        header = next((line for line in lines if line.startswith("# ")), None)
+        if header is None:
+            raise UnexpectedAnswer(f"show servers state: {lines[:3]!r}")
+        names = header[2:].split(" ")
+        rows = [dict(zip(names, line.split(" "), strict=False)) for line in lines[2:] if line]
+        return tuple(
+            ServerRow(
+                backend=row["be_name"],
+                name=row["srv_name"],
+                number=int(row["srv_id"]),
+                address=row["srv_addr"],
+                port=int(row["srv_port"]),
+                weight=int(row["srv_uweight"]),
+                # Bits of srv_admin_state: 1 forced, 4 by configuration, 2 inherited.
+                maintenance=bool(int(row["srv_admin_state"]) & 0x07),
+            )
+            for row in rows
+            if row.get("srv_name")
+        )
+
+    def server_status(self) -> dict[tuple[str, str], str]:
+        """HAProxy's own word for each (backend, server): `UP`, `DOWN 1/2`, `MAINT`, `no check`."""
+        return {(row["pxname"], row["svname"]): row["status"] for row in self._stat("-1 4 -1")}
+
+    def frontends(self) -> dict[str, Frontend]:
+        """Every frontend by name."""
+        return {
+            row["pxname"]: Frontend(
+                name=row["pxname"],
+                status=row["status"],
+                counters=Counters(int(row["bin"]), int(row["bout"]), int(row["stot"])),
+            )
+            for row in self._stat("-1 1 -1")
+        }
+
+    def _stat(self, what: str) -> Sequence[dict[str, str]]:
+        """Rows of `show stat`, by column name, never by position."""
+        answer = self._ask(f"show stat {what}")
+        if not answer.startswith("# pxname"):
+            raise UnexpectedAnswer(f"show stat: {answer[:200]!r}")
+        return list(csv.DictReader(line for line in answer[2:].splitlines() if line))
+
+
+class Master:
+    """The parent of all workers, through the master socket."""
+
+    def __init__(self, *, socket_path: Path, seconds: float = ANSWER_SECONDS) -> None:
+        self._path = socket_path
+        self._seconds = seconds
+
+    def _ask(self, line: str) -> str:
+        return ask(self._path, f"{line};quit", deadline=Deadline.after(self._seconds))
+
+    def reload(self) -> str:
+        """Ask for a reload; 2.6 answers nothing, 2.7 and later with a verdict and its reasons."""
+        return ask(self._path, "reload", deadline=Deadline.after(self._seconds))
+
+    def processes(self) -> Processes:
+        """The process table (`show proc`, management guide 9.4)."""
+        return parse_processes(self._ask("show proc"))
+
+    def end_sessions(self, pid: int, *, frontends: Sequence[str]) -> int:
+        """Cut every session of `frontends` in the worker `pid`; returns how many there were."""
+        sessions = self._ask(f"@!{pid} show sess")
+        found = re.findall(r"^(0x[0-9a-f]+): .*? fe=([A-Za-z0-9_.-]+) ", sessions, re.MULTILINE)
+        ours = [session for session, frontend in found if frontend in frontends]
+        for session in ours:
+            self._ask(f"@!{pid} shutdown session {session}")
+        return len(ours)
+
+
+def parse_processes(answer: str) -> Processes:
+    """Read the answer to `show proc`. Raises UnexpectedAnswer where there is no master in it."""
+    section = ""
+    master: Process | None = None
+    failed = 0
+    rows: dict[str, list[Process]] = {}
+    for line in answer.splitlines():
+        if line.startswith("# "):
+            section = line[2:].strip()
+            continue
+        match = re.match(r"(\d+)\s+(\S+)\s+(\d+)(?:\s+\[failed: (\d+)\])?", line)
+        if match is None:
+            continue
+        process = Process(int(match[1]), int(match[3]))
+        if match[2] == "master":
+            master, failed = process, int(match[4] or 0)
+        elif match[2] == "worker":
+            rows.setdefault(section, []).append(process)
+    if master is None:
+        raise UnexpectedAnswer(f"show proc: {answer[:200]!r}")
+    return Processes(
+        master, failed, tuple(rows.get("workers", ())), tuple(rows.get("old workers", ()))
+    )

@@ -1,0 +1,215 @@
+"""The truth on disk: a state and HAProxy's file made from it, never half, never lost.
+
+    state.json       the truth          haproxy.cfg        what HAProxy starts from
+    state.json.good  the last that was  haproxy.cfg.good
+                     proved in force
+
+The rule: the rename of `state.json` is the moment of a change. Before it, a crash leaves the old
+state; after it, the new one, and `haproxy.cfg` is made again from the truth where it does not fit
+(`Instance.recover`). A state that could not be brought into force is replaced by the good pair.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pydantic
+
+from libra_common.crash import crash_point
+from libra_haproxy.errors import DiskError, InstanceInUse, StateUnreadable
+from libra_haproxy.model import State
+
+SCHEMA = 1
+"""The number of the stored form; a higher one is refused, a lower one would be translated."""
+
+_STATE = pydantic.TypeAdapter(State)
+
+
+def encode(state: State) -> bytes:
+    """The stored form of a state: JSON with a schema number."""
+    body = _STATE.dump_python(state, mode="json")
+    return (json.dumps({"schema": SCHEMA, "state": body}, indent=1) + "\n").encode()
+
+
+def decode(data: bytes) -> State:
+    """Read the stored form. Raises StateUnreadable on damage or a newer schema."""
+    try:
+        stored: Any = json.loads(data)
+        schema = stored["schema"]
+        if schema != SCHEMA:
+            raise StateUnreadable(
+                f"the stored state has schema {schema!r} and this release reads {SCHEMA}"
+            )
+        return _STATE.validate_python(stored["state"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise StateUnreadable(f"the stored state is damaged: {error}") from error
+
+
+class Store:
+    """The files of one Instance in one directory, written by one process at a time.
+
+    `group` is the id of the group that may read HAProxy's file, or None for the process's own.
+    """
+
+    def __init__(self, *, directory: Path, group: int | None = None) -> None:
+        self._directory = directory
+        self._group = group
+        self._owner: int | None = None
+        self.config = directory / "haproxy.cfg"
+        self._state = directory / "state.json"
+
+    def lock(self, door: str) -> None:
+        """Own the directory until this process ends, in the name of `door`.
+
+        Raises InstanceInUse naming the owner, and DiskError where the directory cannot be used.
+        """
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            if self._group is not None:
+                os.chown(self._directory, -1, self._group)
+                self._directory.chmod(0o750)
+            owner = os.open(self._directory / "owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        except OSError as error:
+            raise DiskError(f"cannot use {self._directory}: {error.strerror}") from error
+        try:
+            fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            who = os.read(owner, 200).decode("utf-8", "replace").strip()
+            os.close(owner)
+            raise InstanceInUse(f"{self._directory} belongs to {who}") from error
+        os.ftruncate(owner, 0)
+        os.pwrite(owner, f"{door}, process {os.getpid()}\n".encode(), 0)
+        self._owner = owner
+
+    def unlock(self) -> None:
+        """Give the directory up."""
+        if self._owner is not None:
+            os.close(self._owner)
+            self._owner = None
+
+    def load(self) -> State:
+        """The stored truth; an empty state where nothing was ever stored."""
+        data = self._read(self._state)
+        return State() if data is None else decode(data)
+
+    def good(self) -> State | None:
+        """The last state that was proved in force, if any."""
+        data = self._read(_good(self._state))
+        return None if data is None else decode(data)
+
+    def pending(self) -> bool:
+        """Whether the stored truth was never proved in force."""
+        return self._read(self._state) != self._read(_good(self._state))
+
+    def text(self) -> str | None:
+        """HAProxy's file as it stands."""
+        data = self._read(self.config)
+        return None if data is None else data.decode("utf-8", "replace")
+
+    def stage(self, state: State, text: str) -> Path:
+        """Write both files beside the present ones, on disk for sure; returns HAProxy's.
+
+        Nothing is in force before `commit`.
+        """
+        crash_point("before_write")
+        self._write(_new(self.config), text.encode("ascii"))
+        self._write(_new(self._state), encode(state))
+        crash_point("after_write")
+        return _new(self.config)
+
+    def commit(self) -> None:
+        """Make what was staged the truth."""
+        try:
+            _new(self._state).rename(self._state)
+            crash_point("after_state_rename")
+            _new(self.config).rename(self.config)
+            self._sync()
+        except OSError as error:
+            raise DiskError(f"cannot rename in {self._directory}: {error.strerror}") from error
+        crash_point("after_rename")
+
+    def discard(self) -> None:
+        """Forget what was staged and never committed."""
+        for path in (self._state, self.config):
+            _new(path).unlink(missing_ok=True)
+
+    def confirm(self) -> None:
+        """Keep the present pair as the last one that was proved in force."""
+        for path in (self.config, self._state):
+            data = self._read(path)
+            if data is not None:
+                self._write(_new(path), data)
+                _new(path).rename(_good(path))
+        self._sync()
+
+    def restore(self) -> bool:
+        """Put the last good pair back; without one, nothing is left. Returns which it was."""
+        found = _good(self._state).exists()
+        for path in (self._state, self.config):
+            data = self._read(_good(path))
+            if data is None:
+                path.unlink(missing_ok=True)
+            else:
+                self._write(_new(path), data)
+                _new(path).rename(path)
+        self._sync()
+        return found
+
+    def entomb(self, state: State) -> None:
+        """Store a state without a load balancer, and only then erase all that was one."""
+        self._write(_new(self._state), encode(state))
+        try:
+            _new(self._state).rename(self._state)
+            self._sync()
+        except OSError as error:
+            raise DiskError(f"cannot rename in {self._directory}: {error.strerror}") from error
+        crash_point("after_entomb")
+
+    def erase(self) -> None:
+        """Remove every file of a load balancer that is no more; the stored state stays."""
+        for path in (self.config, _good(self.config), _good(self._state), _new(self.config)):
+            path.unlink(missing_ok=True)
+        self._sync()
+
+    def _read(self, path: Path) -> bytes | None:
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StateUnreadable(f"cannot read {path}: {error.strerror}") from error
+
+    def _write(self, path: Path, data: bytes) -> None:
+        """Write a file anew and wait until it is on disk."""
+        try:
+            path.unlink(missing_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+            with os.fdopen(os.open(path, flags, 0o640), "wb") as file:
+                if self._group is not None:
+                    os.fchown(file.fileno(), -1, self._group)
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise DiskError(f"cannot write {path}: {error.strerror}") from error
+
+    def _sync(self) -> None:
+        """Wait until the renames are on disk too."""
+        directory = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+
+def _new(path: Path) -> Path:
+    return path.with_name(path.name + ".new")
+
+
+def _good(path: Path) -> Path:
+    return path.with_name(path.name + ".good")

@@ -1,0 +1,95 @@
+r"""The only way text enters HAProxy's file.
+
+A token is a string that one of these functions has made after matching it whole against the
+grammar of its place. The template engine refuses every other string (`render.py`), so nothing can
+be written that was not looked at here. What does not match is a programming error of the caller,
+who has validated long before: `BadToken`, never cleaned, never cut.
+
+HAProxy's own rules (manual, 2.2 quoting): a line ends at CR or LF even inside quotes; `#` starts
+a comment even inside a word; inside double quotes `${X}` and `\` are expanded, inside single
+quotes nothing is.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import NewType
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}", re.ASCII)
+_URI = re.compile(r"/[A-Za-z0-9._~!$&()*+,;=:@/?%-]{0,1023}", re.ASCII)
+_PATH = re.compile(r"/[A-Za-z0-9_.,+@/-]*", re.ASCII)
+
+
+class BadToken(ValueError):
+    """Text that does not belong where it was to be written."""
+
+
+class Token(str):
+    """Text that may be written as it stands. Made by this module only."""
+
+    __slots__ = ()
+
+
+Milliseconds = NewType("Milliseconds", int)
+
+
+def _matched(pattern: re.Pattern[str], text: str, what: str) -> str:
+    if not pattern.fullmatch(text):
+        raise BadToken(f"not {what}: {text!r}")
+    return text
+
+
+def name(text: str) -> Token:
+    """A section, server or cookie name: ASCII letters, digits and `_.-`, at most 80."""
+    return Token(_matched(_NAME, text, "a name"))
+
+
+def keyword(text: str) -> Token:
+    """A word of HAProxy's own language, from a table of ours."""
+    return Token(_matched(_NAME, text, "a keyword"))
+
+
+def number(value: int, *, low: int = 0, high: int = 2**31 - 1) -> Token:
+    """A whole number in its range; booleans are none."""
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise BadToken(f"not a number from {low} to {high}: {value!r}")
+    return Token(str(value))
+
+
+def milliseconds(value: int) -> Token:
+    """A time in milliseconds, as HAProxy writes it (manual, 2.5 time format)."""
+    return Token(f"{number(value, low=1)}ms")
+
+
+def seconds(value: int) -> Token:
+    """A time in seconds."""
+    return Token(f"{number(value, low=1)}s")
+
+
+def endpoint(address: str, port: int) -> Token:
+    """An IP address with a port; IPv6 in brackets, both in canonical form, never a host name."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError as error:
+        raise BadToken(f"not an IP address: {address!r}") from error
+    if getattr(ip, "scope_id", None):
+        raise BadToken(f"an address with a zone: {address!r}")
+    host = f"[{ip}]" if ip.version == 6 else str(ip)
+    return Token(f"{host}:{number(port, low=1, high=65535)}")
+
+
+def uri(text: str) -> Token:
+    """A path with query, single-quoted: no quote, no control, no space, no `#` can be in it."""
+    return Token(f"'{_matched(_URI, text, 'a path')}'")
+
+
+def file(path: Path) -> Token:
+    """An absolute path of ours (never from a message), plain enough to stand without quotes."""
+    return Token(_matched(_PATH, str(path), "a plain absolute path"))
+
+
+def digest(text: str) -> Token:
+    """A lower-case hexadecimal digest."""
+    return Token(_matched(re.compile(r"[0-9a-f]{8,64}"), text, "a digest"))
