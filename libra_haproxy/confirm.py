@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 
 from libra_haproxy.model import LoadBalancer, Model
-from libra_haproxy.runtime import Frontend, ServerRow
+from libra_haproxy.runtime import ServerRow
 
 _Seen = tuple[int, str, int, int, bool]
 
@@ -19,7 +19,7 @@ def differences(
     model: Model,
     *,
     suspended: bool,
-    frontends: Mapping[str, Frontend],
+    frontends: Mapping[str, str],
     servers: Iterable[ServerRow],
 ) -> list[str]:
     """Say what differs, one line each; an empty list means in force.
@@ -27,7 +27,7 @@ def differences(
     A suspended model is in force when none of its frontends is open. Frontends that the model
     does not have must not be there either: what was left out goes away.
     """
-    open_ones = {name for name, frontend in frontends.items() if frontend.status == "OPEN"}
+    open_ones = {name for name, status in frontends.items() if status == "OPEN"}
     wanted = set() if suspended else {lb.frontend for lb in model.load_balancers}
     found = [f"{name} is not open" for name in sorted(wanted - open_ones)]
     found += [f"{name} is still open" for name in sorted(open_ones - wanted)]

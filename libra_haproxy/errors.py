@@ -11,7 +11,7 @@ from libra_common.errors import LibraError
 class EngineError(LibraError):
     """The root of the engine's errors: the change asked for is not in force."""
 
-    code = "engine_error"
+    code = "internal_error"
 
 
 class ConfigRefused(EngineError):
@@ -95,4 +95,4 @@ class DiskError(EngineError):
 class InstanceInUse(EngineError):
     """Another process owns this Instance's directory; names the door and the process."""
 
-    code = "instance_in_use"
+    code = "wrong_owner"

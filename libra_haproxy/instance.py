@@ -23,7 +23,7 @@ from libra_haproxy.errors import (
     NoLoadBalancer,
     NotInForce,
 )
-from libra_haproxy.model import Model, State, Status
+from libra_haproxy.model import Model, Protocol, State, Status, Traffic
 from libra_haproxy.ports import Listen, refuse_taken
 from libra_haproxy.process import Process
 from libra_haproxy.render import Place, Rendered, render
@@ -37,7 +37,7 @@ LOG = logging.getLogger(__name__)
 class ServerStatus:
     """One server as its owner is told of it; `status` is UP, DOWN, MAINT, DRAIN or no check."""
 
-    node_id: str
+    node_id: int | str
     address: str
     port: int
     status: str
@@ -134,14 +134,39 @@ class Instance:
             return self._change(replace(self._state, status=Status.ACTIVE))
 
     def delete(self) -> State:
-        """Stop serving and erase configuration and state for good; none there is no fault."""
+        """Stop serving and erase configuration and state for good; none there is no fault.
+
+        The state that is left holds the final `traffic`, so that a rerun answers the same.
+        """
         with self._changes.turn():
-            if self._state.model is not None:
-                tomb = State(status=Status.DELETED, generation=self._state.generation + 1)
+            state = self._state
+            if state.model is not None:
+                tomb = State(
+                    status=Status.DELETED,
+                    generation=state.generation + 1,
+                    traffic=self._final_traffic(state.model),
+                )
                 self._store.entomb(tomb)
                 self._state = tomb
             self._bury()
             return self._state
+
+    def _final_traffic(self, model: Model) -> dict[Protocol, Traffic]:
+        """End all traffic and add it up. A HAProxy that does not answer is read no further."""
+        try:
+            self._process.end_traffic([lb.frontend for lb in model.load_balancers])
+        except EngineError as error:
+            LOG.warning("HAProxy is deleted without its last counters: %s", error)
+        try:
+            totals = self._process.totals()
+        except EngineError as error:
+            LOG.warning("the totals of the deleted load balancer are unknown: %s", error)
+            return {}
+        return {
+            protocol: Traffic(bytes_in=counts[0], bytes_out=counts[1], sessions=counts[2])
+            for protocol in Protocol
+            if (counts := totals.get(f"{protocol}-in")) is not None
+        }
 
     # -- reads -----------------------------------------------------------------------------
 
@@ -167,7 +192,7 @@ class Instance:
         rows = self._process.worker.server_status()
         return [
             ServerStatus(
-                node_id=server.node_id or "",
+                node_id="" if server.node_id is None else server.node_id,
                 address=server.address,
                 port=server.port,
                 # A suspended load balancer has no rows: HAProxy knows only that it is disabled.
@@ -201,7 +226,8 @@ class Instance:
     def _change(self, wanted: State) -> State:
         """Bring `wanted` into force or leave everything as it was."""
         rendered = self._render(wanted)
-        if self._unchanged(wanted, rendered):
+        served = self._serves(wanted, rendered)
+        if served and replace(wanted, generation=self._state.generation) == self._state:
             return self._state
         self._refuse_taken_ports(wanted)
         wanted = replace(wanted, generation=self._state.generation + 1)
@@ -214,7 +240,8 @@ class Instance:
             raise
         self._store.commit()
         try:
-            self._bring_into_force(wanted, rendered)
+            if not served:
+                self._bring_into_force(wanted, rendered)
         except EngineError as error:
             LOG.error("change %d failed: %s; restoring", wanted.generation, error)
             self._undo()
@@ -224,8 +251,8 @@ class Instance:
         self._state = wanted
         return wanted
 
-    def _unchanged(self, wanted: State, rendered: Rendered) -> bool:
-        """Whether `wanted` is what is served already, by what HAProxy says.
+    def _serves(self, wanted: State, rendered: Rendered) -> bool:
+        """Whether HAProxy serves `wanted` already, by its own word.
 
         A HAProxy that hangs is found out here, before anything was touched.
         """
@@ -235,8 +262,7 @@ class Instance:
             served = self._process.digest()
         except HaproxyDown:
             return False
-        same = replace(wanted, generation=self._state.generation) == self._state
-        return same and served == rendered.digest and not self._differences(wanted)
+        return served == rendered.digest and not self._differences(wanted)
 
     def _bring_into_force(self, state: State, rendered: Rendered) -> None:
         self._process.serve(rendered.digest)

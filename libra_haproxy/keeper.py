@@ -5,8 +5,11 @@ and answers on a socket of its own. Daemons come, crash, go and are upgraded bes
 does not notice. Should the keeper itself be killed, HAProxy goes on, and the next keeper adopts
 it: the process behind the master socket is asked of the kernel, never of a pid file.
 
-    request   one JSON line: {"do": "status"} or {"do": "stop"}
+    request   one JSON line: {"do": "status"}, "hold", "totals" or "stop"
     answer    one JSON line, then the connection is closed
+
+It also reads HAProxy's counters (`meter.py`): "hold" is asked before a reload, so that the leaving
+process is read to its last byte, and "totals" tells what went through in all.
 """
 
 from __future__ import annotations
@@ -27,6 +30,9 @@ import time
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+from libra_haproxy.ledger import Ledger
+from libra_haproxy.meter import Meter
 
 SCHEMA = 1
 """The number of the keeper's protocol, in each answer."""
@@ -77,12 +83,15 @@ class Haproxy:
 class Keeper:
     """Keeps one HAProxy running from one file until it is told to stop."""
 
-    def __init__(self, *, haproxy: str, config: Path, run_dir: Path) -> None:
+    def __init__(self, *, haproxy: str, config: Path, run_dir: Path, ledger: Path) -> None:
         self._command = [
             haproxy, "-W", "-S", f"{run_dir / 'master.sock'},mode,660", "-f", str(config),
         ]  # fmt: skip
         self._master_socket = run_dir / "master.sock"
         self._socket = run_dir / "keeper.sock"
+        self._admin_socket = run_dir / "admin.sock"
+        self._ledger = ledger
+        self._meter: Meter | None = None
         self._process: Haproxy | None = None
         self._restart_at = 0.0
         self._failures = 0
@@ -103,6 +112,8 @@ class Keeper:
             signal.signal(number, self._on_signal)
         self._selector.register(woken, selectors.EVENT_READ, woken)
         self._adopt()
+        self._meter = Meter(admin_socket=self._admin_socket, ledger=Ledger(self._ledger))
+        self._meter.start()
         with self._listen() as listener:
             self._selector.register(listener, selectors.EVENT_READ, listener)
             while not self._stopping:
@@ -199,10 +210,19 @@ class Keeper:
             with connection:
                 connection.settimeout(_CLIENT_SECONDS)
                 request = json.loads(connection.makefile("rb").readline(4096))
-                if request["do"] == "stop":
-                    self._end()
-                    self._stopping = True
-                connection.sendall(json.dumps(self._status()).encode() + b"\n")
+                answer = self._do(request["do"])
+                connection.sendall(json.dumps(answer).encode() + b"\n")
+
+    def _do(self, what: str) -> dict[str, Any]:
+        match what:
+            case "hold" if self._meter:
+                return {"held": self._meter.hold()}
+            case "totals" if self._meter:
+                return {"totals": self._meter.totals()}
+            case "stop":
+                self._end()
+                self._stopping = True
+        return self._status()
 
     def _status(self) -> dict[str, Any]:
         return {
@@ -219,6 +239,8 @@ class Keeper:
     def _end(self) -> None:
         """Stop HAProxy: asked first, then killed with all of its workers."""
         process, self._process = self._process, None
+        if self._meter:
+            self._meter.stop()
         if process is None:
             return
         self._selector.unregister(process.pidfd)
@@ -250,6 +272,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--haproxy", required=True)
     parser.add_argument("--config", required=True, type=Path)
     parser.add_argument("--run-dir", required=True, type=Path)
+    parser.add_argument("--ledger", required=True, type=Path)
     given = parser.parse_args(arguments)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -259,5 +282,7 @@ def main(arguments: list[str]) -> int:
     except BlockingIOError:
         _say("another keeper runs here")
         return 73
-    Keeper(haproxy=given.haproxy, config=given.config, run_dir=given.run_dir).run()
+    Keeper(
+        haproxy=given.haproxy, config=given.config, run_dir=given.run_dir, ledger=given.ledger
+    ).run()
     return 0

@@ -14,6 +14,7 @@ from typing import Any
 
 from libra_haproxy.deadline import Deadline
 from libra_haproxy.errors import HaproxyTimeout, StartFailed
+from libra_haproxy.ledger import Counts, read_totals
 from libra_haproxy.privileges import Identity
 
 _ANSWER_SECONDS = 6.0
@@ -38,8 +39,11 @@ class KeeperStatus:
 class KeeperClient:
     """Speaks to the keeper of one run directory; starts it as `identity`."""
 
-    def __init__(self, *, run_dir: Path, config: Path, haproxy: Path, identity: Identity) -> None:
+    def __init__(
+        self, *, run_dir: Path, config: Path, ledger: Path, haproxy: Path, identity: Identity
+    ) -> None:
         self._run_dir = run_dir
+        self._ledger = ledger
         self._config = config
         self._haproxy = haproxy
         self._identity = identity
@@ -48,12 +52,24 @@ class KeeperClient:
 
     def status(self) -> KeeperStatus | None:
         """What the keeper says, or None when there is none. Raises HaproxyTimeout if it hangs."""
-        return self._ask("status")
+        said = self._ask("status")
+        return None if said is None else _status(said)
 
     def stop(self) -> None:
         """Stop HAProxy and its keeper; none running is no fault."""
         self._ask("stop")
         self._reap()
+
+    def hold(self) -> None:
+        """Have the serving process read to its end, however soon it is made to leave."""
+        self._ask("hold")
+
+    def totals(self) -> Counts:
+        """What went through each frontend so far; without a keeper, what it last put down."""
+        said = self._ask("totals")
+        if said is None:
+            return read_totals(self._ledger)
+        return {frontend: tuple(counts) for frontend, counts in said["totals"].items()}
 
     def start(self) -> KeeperStatus:
         """Start a keeper, which adopts a HAProxy that runs already or starts one.
@@ -111,9 +127,11 @@ class KeeperClient:
             "--haproxy", str(self._haproxy),
             "--config", str(self._config),
             "--run-dir", str(self._run_dir),
+            "--ledger", str(self._ledger),
         ]  # fmt: skip
 
-    def _ask(self, what: str) -> KeeperStatus | None:
+    def _ask(self, what: str) -> dict[str, Any] | None:
+        """Ask the keeper; None when there is none, or when it was just leaving."""
         deadline = Deadline.after(_ANSWER_SECONDS)
         try:
             with socket.socket(socket.AF_UNIX) as connection:
@@ -125,7 +143,10 @@ class KeeperClient:
             raise HaproxyTimeout("HAProxy's keeper does not answer") from error
         except OSError:
             return None
-        return _read(answer)
+        if not answer:
+            return None
+        said: dict[str, Any] = json.loads(answer)
+        return said
 
     def _reap(self) -> None:
         """Let ended keepers go; they are our children only until this daemon ends."""
@@ -142,11 +163,7 @@ def _python() -> list[str]:
     return [sys.executable, "-I", "-S", "-c", start]
 
 
-def _read(answer: bytes) -> KeeperStatus | None:
-    """Read an answer; an empty one is a keeper that was just leaving."""
-    if not answer:
-        return None
-    said: dict[str, Any] = json.loads(answer)
+def _status(said: dict[str, Any]) -> KeeperStatus:
     return KeeperStatus(
         keeper=said["keeper"],
         pid=said["pid"],

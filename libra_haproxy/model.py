@@ -52,14 +52,15 @@ class Monitor:
 class Server:
     """One member: where it is and how much it gets.
 
-    `node_id` names it to people and in the cookie (`id-<node_id>`); None lets the engine choose a
-    number that no other member has. `number` is HAProxy's own id of the server, given by
-    `numbering.assign` and never reused in its backend; 0 means not assigned yet.
+    `node_id` names it to people and in the cookie (`id-<node_id>`), and is given back as it came,
+    number or text; None lets the engine choose a number that no other member has. `number` is
+    HAProxy's own id of the server, given by `numbering.assign` and never reused in its backend; 0
+    means not assigned yet.
     """
 
     address: str
     port: int
-    node_id: str | None = None
+    node_id: int | str | None = None
     number: int = 0
     weight: int = 1
     enabled: bool = True
@@ -127,17 +128,27 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Traffic:
+    """What went through one listener in its whole life, in bytes and sessions."""
+
+    bytes_in: int
+    bytes_out: int
+    sessions: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class State:
     """The truth of one Instance, as it is stored: a model and what is wanted of it.
 
     `generation` counts stored changes. `next_numbers` holds, for each protocol, the lowest server
-    number that was never given out.
+    number that was never given out. `traffic` is kept of a load balancer that was deleted.
     """
 
     status: Status = Status.NONE
     generation: int = 0
     model: Model | None = None
     next_numbers: Mapping[Protocol, int] = field(default_factory=dict)
+    traffic: Mapping[Protocol, Traffic] = field(default_factory=dict)
 
     @property
     def suspended(self) -> bool:

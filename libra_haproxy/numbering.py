@@ -38,26 +38,29 @@ def _number(
 ) -> tuple[tuple[Server, ...], int]:
     """Number the servers of one load balancer; returns them and the next free number."""
     before = previous.servers if previous else ()
-    by_id = {server.node_id: server for server in before}
+    by_id = {str(server.node_id): server for server in before}
     by_place = {(server.address, server.port): server for server in before}
-    taken = {server.node_id for server in lb.servers if server.node_id is not None}
+    taken = {str(server.node_id) for server in lb.servers if server.node_id is not None}
     servers = []
     for server in lb.servers:
-        if server.node_id is not None:
-            old = by_id.get(server.node_id)
+        node_id = server.node_id
+        if node_id is not None:
+            old = by_id.get(str(node_id))
         else:
             old = by_place.get((server.address, server.port))
-            if old is not None and old.node_id in taken:
+            if old is not None and str(old.node_id) in taken:
                 old = None
-        if old is not None:
-            number = old.number
-        else:
-            number, next_number = next_number, next_number + 1
-        node_id = server.node_id
+        number = old.number if old is not None else next_number
+        next_number = max(next_number, number + 1)
         if node_id is None:
-            node_id = old.node_id if old is not None else None
-            while node_id is None or node_id in taken:
-                node_id = str(number) if node_id is None else str(int(node_id) + 1)
-            taken.add(node_id)
+            node_id = old.node_id if old is not None else _free(number, taken)
+            taken.add(str(node_id))
         servers.append(replace(server, node_id=node_id, number=number))
     return tuple(servers), next_number
+
+
+def _free(start: int, taken: set[str]) -> int:
+    """The first number from `start` on that no member is called by."""
+    while str(start) in taken:
+        start += 1
+    return start

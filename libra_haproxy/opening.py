@@ -42,10 +42,12 @@ def make_instance(settings: InstanceSettings) -> Instance:
     who = identity(user=settings.user, group=settings.group)
     store = Store(directory=settings.state_dir, group=who.group)
     _own(settings.run_dir, who)
+    _own(store.ledger.parent, who)
     admin_socket = settings.run_dir / "admin.sock"
     keeper = KeeperClient(
         run_dir=settings.run_dir,
         config=store.config,
+        ledger=store.ledger,
         haproxy=settings.haproxy,
         identity=who,
     )
@@ -65,7 +67,7 @@ def make_instance(settings: InstanceSettings) -> Instance:
 
 
 def _own(directory: Path, who: Identity) -> None:
-    """Make the directory of the sockets, writable for HAProxy and nobody else."""
+    """Make a directory that HAProxy and its keeper write in, and nobody else."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         if who.user is not None and who.group is not None:

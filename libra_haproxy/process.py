@@ -24,6 +24,7 @@ from libra_haproxy.errors import (
     StartFailed,
 )
 from libra_haproxy.keeper_client import KeeperClient, KeeperStatus
+from libra_haproxy.ledger import Counts
 from libra_haproxy.runtime import Master, UnexpectedAnswer, Worker
 
 LOG = logging.getLogger(__name__)
@@ -75,6 +76,16 @@ class Process:
         """Stop HAProxy and its keeper."""
         self._keeper.stop()
         self._seen = None
+
+    def end_traffic(self, frontends: Sequence[str]) -> None:
+        """Refuse new connections and cut the present ones, at once and without a reload."""
+        for frontend in frontends:
+            self.worker.disable_frontend(frontend)
+        self.end_sessions(frontends)
+
+    def totals(self) -> Counts:
+        """What went through each frontend in the Instance's life, over all processes."""
+        return self._keeper.totals()
 
     def end_sessions(self, frontends: Sequence[str]) -> int:
         """Cut what is left of `frontends`' sessions, in leaving processes too; says how many."""
@@ -132,6 +143,7 @@ class Process:
         """
         before = self._master.processes()
         pid, _ = self.worker.pid_and_digest()
+        self._keeper.hold()
         crash_point("before_reload")
         with contextlib.suppress(HaproxyDown):
             self._master.reload()

@@ -27,7 +27,7 @@ _SAFE_COMMAND = re.compile(r"[A-Za-z0-9_.:/@!|#()\[\], -]+", re.ASCII)
 class UnexpectedAnswer(EngineError):
     """HAProxy answered, but not in a form that is understood; the text holds the answer."""
 
-    code = "haproxy_answer"
+    code = "not_in_force"
 
 
 @dataclass(frozen=True)
@@ -41,24 +41,6 @@ class ServerRow:
     port: int
     weight: int
     maintenance: bool
-
-
-@dataclass(frozen=True)
-class Counters:
-    """Traffic of one frontend since its process started: bytes, and sessions."""
-
-    bytes_in: int
-    bytes_out: int
-    sessions: int
-
-
-@dataclass(frozen=True)
-class Frontend:
-    """One frontend as HAProxy runs it; `status` is OPEN where it listens."""
-
-    name: str
-    status: str
-    counters: Counters
 
 
 @dataclass(frozen=True)
@@ -150,16 +132,13 @@ class Worker:
         """HAProxy's own word for each (backend, server): `UP`, `DOWN 1/2`, `MAINT`, `no check`."""
         return {(row["pxname"], row["svname"]): row["status"] for row in self._stat("-1 4 -1")}
 
-    def frontends(self) -> dict[str, Frontend]:
-        """Every frontend by name."""
-        return {
-            row["pxname"]: Frontend(
-                name=row["pxname"],
-                status=row["status"],
-                counters=Counters(int(row["bin"]), int(row["bout"]), int(row["stot"])),
-            )
-            for row in self._stat("-1 1 -1")
-        }
+    def frontends(self) -> dict[str, str]:
+        """Every frontend's status by its name; OPEN where it listens."""
+        return {row["pxname"]: row["status"] for row in self._stat("-1 1 -1")}
+
+    def disable_frontend(self, name: str) -> None:
+        """Close a frontend's listeners until the next reload; one that is not there is fine."""
+        self._ask(f"disable frontend {name}")
 
     def _stat(self, what: str) -> Sequence[dict[str, str]]:
         """Rows of `show stat`, by column name, never by position."""

@@ -2,7 +2,7 @@
 
     state.json       the truth          haproxy.cfg        what HAProxy starts from
     state.json.good  the last that was  haproxy.cfg.good
-                     proved in force
+                     proved in force    ledger/            the keeper's own: bytes that went through
 
 The rule: the rename of `state.json` is the moment of a change. Before it, a crash leaves the old
 state; after it, the new one, and `haproxy.cfg` is made again from the truth where it does not fit
@@ -60,6 +60,7 @@ class Store:
         self._group = group
         self._owner: int | None = None
         self.config = directory / "haproxy.cfg"
+        self.ledger = directory / "ledger" / "ledger.json"
         self._state = directory / "state.json"
 
     def lock(self, door: str) -> None:
@@ -173,6 +174,7 @@ class Store:
         """Remove every file of a load balancer that is no more; the stored state stays."""
         for path in (self.config, _good(self.config), _good(self._state), _new(self.config)):
             path.unlink(missing_ok=True)
+        self.ledger.unlink(missing_ok=True)
         self._sync()
 
     def _read(self, path: Path) -> bytes | None:

@@ -1,0 +1,61 @@
+"""JSON Schema of each action's message, for developers of API servers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from libra_messages.faults import shown
+from libra_messages.fields import any_case
+from libra_messages.fold import ascii_lower
+from libra_messages.worker import ACTIONS, MODELS
+
+__all__ = ["ACTIONS", "schema"]
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_CASE = "Field names may be sent in any case; unknown fields are ignored and echoed."
+
+
+def schema(action: str) -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of the message of `action`, one of `ACTIONS` in any case.
+
+    Field names stand in canonical lower case, which a schema cannot relax. Numbers may be sent as
+    strings of digits. Rules over several fields (one HTTP and one TCP, no id twice) are not in it.
+
+    Raises:
+        ValueError: where there is no such action.
+
+    """
+    model = MODELS.get(ascii_lower(action).upper())
+    if model is None:
+        raise ValueError(f"no such action: {shown(action)}; there are {', '.join(ACTIONS)}")
+    made = model.model_json_schema(by_alias=True)
+    definitions = made.pop("$defs", {})
+    for part in (made, *definitions.values()):
+        _allow_null(part)
+    word = {"description": "The kind of message.", "examples": [model.action]}
+    return {
+        "$schema": _DIALECT,
+        "title": model.action,
+        "description": f"{model.__doc__} {_CASE}",
+        "type": "object",
+        "required": ["hpcs_action", *made.get("required", [])],
+        "properties": {
+            "hpcs_action": {**any_case(model.action), **word},
+            **made.get("properties", {}),
+        },
+        **({"$defs": definitions} if definitions else {}),
+    }
+
+
+def _allow_null(part: dict[str, Any]) -> None:
+    """Let each field that is not required be null, which means absent."""
+    for name, found in part.get("properties", {}).items():
+        about = {key: found.pop(key) for key in ("description", "default") if key in found}
+        found.pop("title", None)
+        if about.get("default", "") is None:
+            del about["default"]
+        if name in part.get("required", []) or not found:
+            part["properties"][name] = {**about, **found}
+        else:
+            kinds = [kind for kind in found.get("anyOf", [found]) if kind != {"type": "null"}]
+            part["properties"][name] = {**about, "anyOf": [*kinds, {"type": "null"}]}
