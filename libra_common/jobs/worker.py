@@ -1,0 +1,217 @@
+"""Taking jobs from gearman servers and answering every one of them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from libra_common.errors import SettingsError
+from libra_common.jobs.dial import CONNECT_TIMEOUT
+from libra_common.jobs.job import Job, internal_error
+from libra_common.jobs.lane import REGISTERED, Answering, Lane, LaneState, LaneStatus
+from libra_common.jobs.servers import GearmanServer, TlsFiles
+from libra_common.jobs.session import Session
+from libra_common.jobs.vigil import Vigil
+from libra_common.jobs.wire import Connection
+
+_log = logging.getLogger(__name__)
+
+MESSAGE_LIMIT = 4 * 1024 * 1024
+"""Bytes of the longest job that reaches the handler; 10,000 nodes are 1.2 MB."""
+
+_SPARE = 2
+"""Idle slots to keep at each server where `max_slots` allows more."""
+
+_NAME_LIMIT = 256  # bytes; gearmand takes functions of 512
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """A worker at one moment: each of its lanes, those of one server together."""
+
+    lanes: tuple[LaneStatus, ...]
+
+    @property
+    def registered(self) -> tuple[GearmanServer, ...]:
+        """The servers that know at least one slot, each once, in the order of the settings."""
+        return tuple(dict.fromkeys(lane.server for lane in self.lanes if lane.state in REGISTERED))
+
+    @property
+    def busy(self) -> int:
+        """How many jobs are being answered."""
+        return sum(lane.state is LaneState.BUSY for lane in self.lanes)
+
+
+class JobWorker:
+    """Registers one gearman function and answers its jobs, `slots` at a time and server.
+
+    A slot is one thread with one connection for each server. With one connection to all servers,
+    or one thread over several connections, a job handed over by the second server would wait
+    behind the first one's, unseen by any other worker; this way a busy slot holds nothing else,
+    and a job's answer cannot go to another connection than the one that assigned it.
+
+    `name` is the function and, followed by `/<slot>`, the client id that operators see (another
+    one with `client_id`). `handler` is called in the slots' threads, several at once, and may be
+    called again with a job that it had before (the server reruns a job whose worker died).
+    Whatever it raises is logged and answered by `on_failure`; a job of more than `message_limit`
+    bytes is answered by `on_oversize(size)`, unread. All answers are WORK_COMPLETE.
+
+    With `max_slots` above `slots`, another slot opens at a server whenever fewer than two are
+    idle there, so that short jobs do not wait behind long ones; it stays open.
+
+    A connection silent for `probe_idle` seconds is probed, and given up when nothing comes for
+    `probe_patience` seconds. `clock` is monotonic seconds; `chance` gives 0 to 1 for the jitter
+    of the back-off.
+
+    Raises SettingsError for a name, a number or a list of servers that cannot work.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        servers: Sequence[GearmanServer],
+        slots: int,
+        handler: Callable[[Job], bytes],
+        on_oversize: Callable[[int], bytes],
+        on_failure: Callable[[Job, Exception], bytes] = internal_error,
+        tls: TlsFiles | None = None,
+        message_limit: int = MESSAGE_LIMIT,
+        max_slots: int | None = None,
+        client_id: str | None = None,
+        connect_timeout: float = CONNECT_TIMEOUT,
+        probe_idle: float = 15.0,
+        probe_patience: float = 15.0,
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._name = _word("name", name)
+        self._client_id = _word("client id", client_id or name)
+        self._servers = tuple(dict.fromkeys(servers))
+        self._slots = slots
+        self._max_slots = slots if max_slots is None else max_slots
+        if not self._servers:
+            raise SettingsError("a worker needs at least one gearman server")
+        if slots < 1 or self._max_slots < slots:
+            raise SettingsError(f"slots must be 1 or more and at most {self._max_slots}: {slots}")
+        self._answering = Answering(
+            handler=handler,
+            on_oversize=on_oversize,
+            on_failure=on_failure,
+            message_limit=message_limit,
+        )
+        self._tls = tls
+        self._connect_timeout = connect_timeout
+        self._probe_idle = probe_idle
+        self._probe_patience = probe_patience
+        self._clock = clock
+        self._chance = chance
+        self._stop = threading.Event()
+        self._wake_fd = -1
+        self._growing = threading.Lock()
+        self._lanes: tuple[Lane, ...] = ()
+
+    def start(self) -> None:
+        """Open the slots and return at once; servers that are away are joined when they come.
+
+        Raises RuntimeError when called twice.
+        """
+        if self._wake_fd != -1:
+            raise RuntimeError("a worker is started once")
+        self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        with self._growing:
+            for server in self._servers:
+                for slot in range(1, self._slots + 1):
+                    self._add_lane(server, slot)
+
+    def stop(self, timeout: float) -> bool:
+        """Take no more jobs, finish the running ones, and deliver their answers.
+
+        Waits at most `timeout` seconds; True when no answer is left undelivered. After False the
+        slots go on finishing; call again to wait longer, or leave: the server reruns those jobs.
+        A slot that is just connecting holds no job and is not waited for.
+        """
+        self._stop.set()
+        if self._wake_fd != -1:
+            os.eventfd_write(self._wake_fd, 1)
+        deadline = time.monotonic() + timeout
+        with self._growing:
+            lanes = self._lanes
+        for lane in lanes:
+            while lane.may_hold_job:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return False
+                lane.join(min(left, 0.1))
+        return True
+
+    def status(self) -> WorkerStatus:
+        """Say how each slot is at this moment."""
+        order = {server: place for place, server in enumerate(self._servers)}
+        found = [lane.status for lane in self._lanes]
+        return WorkerStatus(tuple(sorted(found, key=lambda one: (order[one.server], one.slot))))
+
+    @property
+    def registered(self) -> tuple[GearmanServer, ...]:
+        """The servers that have shown that they know at least one of the slots."""
+        return self.status().registered
+
+    def _add_lane(self, server: GearmanServer, slot: int) -> None:
+        lane = Lane(
+            server=server,
+            slot=slot,
+            name=f"{self._client_id}/{slot}",
+            answering=self._answering,
+            open_session=self._open_session,
+            stop=self._stop,
+            on_busy=lambda: self._grow(server),
+            clock=self._clock,
+            chance=self._chance,
+        )
+        self._lanes = (*self._lanes, lane)
+        lane.start()
+
+    def _grow(self, server: GearmanServer) -> None:
+        """Open another slot at a server that is running out of idle ones."""
+        with self._growing:
+            here = [lane for lane in self._lanes if lane.server == server]
+            idle = sum(lane.status.state is not LaneState.BUSY for lane in here)
+            if idle >= _SPARE or len(here) >= self._max_slots or self._stop.is_set():
+                return
+            try:
+                self._add_lane(server, len(here) + 1)
+            except RuntimeError:  # the machine has no thread left: serve with what there is
+                self._lanes = tuple(lane for lane in self._lanes if lane.ident is not None)
+                _log.exception("no thread for another slot at gearman server %s", server)
+
+    def _open_session(self, lane: Lane) -> Session:
+        return Session(
+            connection=Connection(
+                server=lane.server,
+                tls=self._tls,
+                message_limit=self._answering.message_limit,
+                connect_timeout=self._connect_timeout,
+            ),
+            function=self._name.encode(),
+            client_id=f"{self._client_id}/{lane.slot}".encode(),
+            serve=lane.serve,
+            stopping=self._stop.is_set,
+            wake_fd=self._wake_fd,
+            on_registered=lane.registered,
+            vigil=Vigil(self._probe_idle, self._probe_patience, self._clock()),
+            clock=self._clock,
+        )
+
+
+def _word(what: str, text: str) -> str:
+    # White space would shift the columns of the server's own listing, NUL ends a field.
+    if not text or not text.isprintable() or any(letter.isspace() for letter in text):
+        raise SettingsError(f"worker {what} {text!r} is empty or has white space in it")
+    if len(text.encode()) > _NAME_LIMIT:
+        raise SettingsError(f"worker {what} {text!r} is longer than {_NAME_LIMIT} bytes")
+    return text

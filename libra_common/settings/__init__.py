@@ -1,0 +1,21 @@
+"""All settings of Libra: one table, read from INI files and the command line."""
+
+from libra_common.settings.loading import load
+from libra_common.settings.model import (
+    DefaultSettings,
+    GearmanSettings,
+    HaproxySettings,
+    Settings,
+    WorkerSettings,
+)
+from libra_common.settings.values import HostPort
+
+__all__ = [
+    "DefaultSettings",
+    "GearmanSettings",
+    "HaproxySettings",
+    "HostPort",
+    "Settings",
+    "WorkerSettings",
+    "load",
+]

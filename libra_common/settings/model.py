@@ -1,0 +1,68 @@
+"""The settings as daemons see them: frozen, typed, complete. The table says what each means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from libra_common.settings.values import HostPort
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DefaultSettings:
+    """[DEFAULT]: logs and the manner of running, the same for each daemon."""
+
+    log_level: str
+    log_format: str
+    log_file: Path | None
+    syslog: bool
+    syslog_facility: str
+    daemon: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GearmanSettings:
+    """[gearman]: the job servers. The three TLS files are all set or all None."""
+
+    servers: tuple[HostPort, ...]
+    ssl_key: Path | None
+    ssl_cert: Path | None
+    ssl_ca: Path | None
+    message_limit: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerSettings:
+    """[worker]: this node as gearmand knows it. `stop_timeout` is in seconds."""
+
+    name: str
+    slots: int
+    pid: Path
+    driver: str
+    diagnostics_address: HostPort | None
+    stop_timeout: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HaproxySettings:
+    """[worker:haproxy]: the engine. `haproxy` is the binary; no `bind_address` means all."""
+
+    haproxy: Path
+    bind_address: tuple[str, ...]
+    state_dir: Path
+    run_dir: Path
+    log_dir: Path
+    user: str
+    group: str
+    max_nodes: int
+    maxconn: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """All settings of a daemon, each section by its own name."""
+
+    default: DefaultSettings
+    gearman: GearmanSettings
+    worker: WorkerSettings
+    haproxy: HaproxySettings

@@ -1,0 +1,176 @@
+"""From a message to its answer: decode, parse, drive, answer.
+
+Every job is answered by a JSON object that says PASS or FAIL, whatever happens: a caller that
+gets anything else leaves its load balancer in limbo.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from libra_common.errors import LibraError
+from libra_common.version import MESSAGES, RELEASE
+from libra_messages import answers, worker
+from libra_messages.codes import Code
+from libra_messages.decode import decode
+from libra_messages.faults import Malformed
+from libra_worker.diagnostics import Diagnosis
+from libra_worker.drivers.base import DeletedError, Driver, LbStatus
+
+LOG = logging.getLogger(__name__)
+
+Message = Mapping[str, Any]
+Fields = dict[str, Any]
+
+_LATER = frozenset({worker.Archive.action, worker.Metrics.action})
+"""Actions that are understood and refused: this release cannot do them."""
+
+
+class NotConfigured(LibraError):
+    """The operator has not set up what the action needs."""
+
+    code = "not_configured"
+
+
+class NotSupported(LibraError):
+    """The action is known and this release cannot do it."""
+
+    code = "not_supported"
+
+
+class Controller:
+    """Answers the messages of one node.
+
+    `message_limit` (bytes) and `max_nodes` are what DISCOVER tells and what is refused above;
+    `diagnose` looks at the network when DIAGNOSTICS asks.
+    """
+
+    def __init__(
+        self,
+        *,
+        driver: Driver,
+        diagnose: Callable[[], Diagnosis],
+        max_nodes: int,
+        message_limit: int,
+    ) -> None:
+        self._driver = driver
+        self._diagnose = diagnose
+        self._max_nodes = max_nodes
+        self._message_limit = message_limit
+
+    def answer(self, data: bytes) -> bytes:
+        """Answer one message; raises nothing that is foreseen."""
+        try:
+            message: Message = decode(data)
+        except Malformed as error:
+            LOG.warning("refused: %s", error)
+            return answers.encode(answers.from_malformed(None, error))
+        return answers.encode(self._answer(message))
+
+    def refuse_oversize(self, size: int) -> bytes:
+        """Answer a message of `size` bytes, which is more than is read."""
+        error = f"the message has {size} bytes and the limit is {self._message_limit}"
+        LOG.warning("refused: %s", error)
+        return answers.encode(
+            answers.failed(None, error=error, code=Code.MESSAGE_TOO_LARGE, bad_request=True)
+        )
+
+    def _answer(self, message: Message) -> Fields:
+        try:
+            request = worker.parse(message, max_nodes=self._max_nodes)
+            LOG.info("%s begins", request.action)
+            added = self._do(request)
+        except Malformed as error:
+            LOG.warning("refused: %s", error)
+            return answers.from_malformed(message, error)
+        except DeletedError as error:
+            LOG.warning("failed: %s", error)
+            return answers.failed(message, error=str(error), code=error.code, status="DELETED")
+        except LibraError as error:
+            LOG.error("failed (%s): %s", error.code, error)
+            return answers.failed(message, error=str(error), code=error.code)
+        except Exception:
+            # A fault of ours is answered too: silence would have gearmand run it again elsewhere.
+            LOG.exception("failed unexpectedly")
+            return answers.failed(message, error="internal error", code=Code.INTERNAL_ERROR)
+        LOG.info("%s done", request.action)
+        return answers.passed(message, **added)
+
+    def _do(self, request: worker.Request) -> Fields:
+        """Carry out a request; returns what the answer adds beside PASS."""
+        match request:
+            case worker.Update():
+                return {"lb_status": self._driver.update(request)}
+            case worker.Suspend():
+                return {"lb_status": self._driver.suspend()}
+            case worker.Enable():
+                return {"lb_status": self._driver.enable()}
+            case worker.Delete():
+                return self._delete()
+            case worker.Stats():
+                return self._stats()
+            case worker.Discover():
+                return self._discover()
+            case worker.Diagnostics():
+                return self._diagnostics()
+            case worker.Archive():
+                raise NotConfigured("ARCHIVE is not configured on this node")
+            case worker.Metrics():
+                self._driver.stats()
+                raise NotSupported("METRICS is not supported by this release")
+
+    def _delete(self) -> Fields:
+        totals = [asdict(total) for total in self._driver.delete()]
+        return {"lb_status": LbStatus.DELETED, "totals": totals}
+
+    def _stats(self) -> Fields:
+        status, nodes = self._driver.stats()
+        return {"lb_status": status, "nodes": [asdict(node) for node in nodes]}
+
+    def _discover(self) -> Fields:
+        return {
+            **self._lb_status(),
+            "version": MESSAGES,
+            "release": RELEASE,
+            "actions": [action for action in worker.ACTIONS if action not in _LATER],
+            "limits": {
+                "load_balancers": 2,
+                "max_nodes": self._max_nodes,
+                "message_bytes": self._message_limit,
+            },
+        }
+
+    def _diagnostics(self) -> Fields:
+        healthy = self._healthy()
+        diagnosis = self._diagnose()
+        return {
+            **self._lb_status(),
+            "network": _word(diagnosis.network),
+            "gearman": [
+                {"host": server.host, "port": server.port, "status": _word(server.reached)}
+                for server in diagnosis.gearman
+            ],
+            "haproxy": {
+                "status": "NONE" if healthy is None else _word(healthy),
+                **self._driver.describe(),
+            },
+        }
+
+    def _healthy(self) -> bool | None:
+        try:
+            return self._driver.healthy()
+        except LibraError as error:
+            LOG.warning("HAProxy is not well: %s", error)
+            return False
+
+    def _lb_status(self) -> Fields:
+        """The field that every PASS has, where there is, or was, a load balancer."""
+        status = self._driver.lb_status()
+        return {} if status is None else {"lb_status": status}
+
+
+def _word(good: bool) -> str:
+    return answers.PASS if good else answers.FAIL

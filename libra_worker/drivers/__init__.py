@@ -1,0 +1,1 @@
+"""What a controller can drive: the interface, and HAProxy behind it."""

@@ -1,0 +1,87 @@
+"""Puts a worker together from its settings: the one place that knows all its parts."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from libra_common.errors import SettingsError
+from libra_common.jobs import GearmanServer, Job, JobWorker, TlsFiles, probe, tls_from
+from libra_common.logs import job_context
+from libra_common.settings import Settings
+from libra_haproxy.opening import InstanceSettings, make_instance
+from libra_worker.controller import Controller
+from libra_worker.diagnostics import LOOK_SECONDS, diagnose
+from libra_worker.drivers.base import Driver
+from libra_worker.drivers.haproxy import HaproxyDriver
+
+_MOST_SLOTS = 64
+"""No number of waiting jobs opens more slots than this at one server."""
+
+
+def make_driver(settings: Settings) -> Driver:
+    """Make the driver that `[worker] driver` names.
+
+    Raises SettingsError for an unknown one, LibraError where its directories cannot be used.
+    """
+    if settings.worker.driver != "haproxy":
+        raise SettingsError(f"[worker] driver: there is no driver {settings.worker.driver!r}")
+    haproxy = settings.haproxy
+    instance = make_instance(
+        InstanceSettings(
+            haproxy=haproxy.haproxy,
+            state_dir=haproxy.state_dir,
+            run_dir=haproxy.run_dir,
+            bind=haproxy.bind_address,
+            user=haproxy.user,
+            group=haproxy.group,
+            maxconn=haproxy.maxconn,
+        )
+    )
+    return HaproxyDriver(instance=instance, door=f"libra_worker {settings.worker.name}")
+
+
+def make_controller(settings: Settings, driver: Driver) -> Controller:
+    """Make what answers the messages."""
+    tls = _tls(settings)
+
+    def ask(host: str, port: int) -> None:
+        probe(GearmanServer(host, port), tls, LOOK_SECONDS)
+
+    return Controller(
+        driver=driver,
+        diagnose=partial(
+            diagnose,
+            gearman=[(server.host, server.port) for server in settings.gearman.servers],
+            probe=ask,
+            outside=settings.worker.diagnostics_address,
+        ),
+        max_nodes=settings.haproxy.max_nodes,
+        message_limit=settings.gearman.message_limit,
+    )
+
+
+def make_jobs(settings: Settings, controller: Controller) -> JobWorker:
+    """Make what takes jobs from gearmand; nothing is connected yet."""
+
+    def handle(job: Job) -> bytes:
+        with job_context(job.unique or job.handle):
+            return controller.answer(job.data)
+
+    slots = settings.worker.slots
+    return JobWorker(
+        name=settings.worker.name,
+        servers=[GearmanServer(server.host, server.port) for server in settings.gearman.servers],
+        slots=slots,
+        # Long jobs must not keep short ones waiting.
+        max_slots=max(slots, min(4 * slots, _MOST_SLOTS)),
+        handler=handle,
+        on_oversize=controller.refuse_oversize,
+        tls=_tls(settings),
+        message_limit=settings.gearman.message_limit,
+    )
+
+
+def _tls(settings: Settings) -> TlsFiles | None:
+    gearman = settings.gearman
+    files = (gearman.ssl_key, gearman.ssl_cert, gearman.ssl_ca)
+    return tls_from(*(None if path is None else str(path) for path in files))
