@@ -24,12 +24,12 @@ class HttpBackend:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                backend.requests.append(dict(self.headers))
+                backend.requests.append({k.title(): v for k, v in self.headers.items()})
                 self._answer(backend.name.encode())
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                backend.requests.append(dict(self.headers))
+                backend.requests.append({k.title(): v for k, v in self.headers.items()})
                 self._answer(body)
 
             def _answer(self, body: bytes) -> None:

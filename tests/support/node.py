@@ -166,10 +166,10 @@ class Node:
         return int(status["keeper"])
 
     @property
-    def master_pid(self) -> int:
+    def master_pid(self) -> int | None:
+        """HAProxy's master; None while there is none, or no keeper to ask."""
         status = self.ask_keeper("status")
-        assert status is not None, "there is no keeper"
-        return int(status["pid"])
+        return None if status is None else status["pid"]
 
     @property
     def haproxy_worker(self) -> Worker:

@@ -18,7 +18,7 @@ defaults
     timeout client 300s
     timeout server 300s
 frontend tls
-    bind 127.0.0.1:{port} ssl crt {pem} ca-file {ca} verify required ssl-min-ver {tls} ssl-max-ver {tls}
+    bind 127.0.0.1:{port} ssl crt {pem} ca-file {ca} verify required {versions}
     default_backend gearmand
 backend gearmand
     server one 127.0.0.1:{target}
@@ -31,8 +31,9 @@ class TlsFront:
     def __init__(self, *, folder: Path, target: int, pem: Path, ca: Path, tls: str) -> None:
         self.port = free_port()
         self._config = folder / f"front-{self.port}.cfg"
+        versions = f"ssl-min-ver {tls} ssl-max-ver {tls}"
         self._config.write_text(
-            _CONFIG.format(port=self.port, pem=pem, ca=ca, tls=tls, target=target)
+            _CONFIG.format(port=self.port, pem=pem, ca=ca, versions=versions, target=target)
         )
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -53,6 +54,5 @@ class TlsFront:
     def _listens(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, "haproxy ended at start"
-        port = f":{self.port:04X} "
         listening = Path("/proc/net/tcp").read_text().splitlines()
         return any(f":{self.port:04X} 00000000:0000 0A" in line for line in listening)

@@ -1,0 +1,109 @@
+"""Tells the story, step by step: `python -m tests.demo.story`, which `bin/demo` runs.
+
+Exit codes: 0 all as it should be; 1 something was not; 69 a part is not installed; 128 and the
+signal's number where a signal ended it. Nothing is left behind in any case.
+"""
+
+from __future__ import annotations
+
+import http.client
+import signal
+import sys
+import time
+from types import FrameType
+
+from libra_common.errors import LibraError
+from libra_common.exits import Exit
+from tests.demo.faults import Missing, Stopped, Wrong
+from tests.demo.scene import Scene
+from tests.demo.screen import Row, Screen
+from tests.demo.stage import Stage, set_up
+from tests.demo.steps import STEPS
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+_FAULTS = (Wrong, LibraError, OSError, http.client.HTTPException, AssertionError, LookupError)
+"""What a part that is not as it should be may lead to."""
+
+_CLEAN_UP = "Clean-up: no process and no file is left"
+
+
+class Story:
+    """One telling, and what came of it."""
+
+    def __init__(self, screen: Screen) -> None:
+        self.rows: list[Row] = []
+        self._screen = screen
+        self._began = time.monotonic()
+
+    def tell(self) -> None:
+        """Play all steps up to one that goes wrong, clean up, and note each in `rows`."""
+        with set_up() as stage:
+            self._play(stage)
+            self._began = time.monotonic()
+        self._note(_CLEAN_UP, good=True)
+
+    def cannot_clean_up(self, fault: BaseException) -> None:
+        """Note that something is left behind."""
+        self._screen.bad(f"Clean-up: {_words(fault)}")
+        self._note(_CLEAN_UP, good=False)
+
+    def _play(self, stage: Stage) -> None:
+        scene = Scene(stage, self._screen)
+        for number, step in enumerate(STEPS, 1):
+            title = f"{number}  {step.title}"
+            self._began = time.monotonic()
+            self._screen.step(number, step.title, step.sentence)
+            try:
+                step.play(scene)
+            except _FAULTS as fault:
+                self._screen.bad(f"Step {number}: {_words(fault)}", stage.last_words())
+                self._note(title, good=False)
+                rest = list(enumerate(STEPS, 1))[number:]
+                self.rows += [Row(title=f"{n}  {one.title}", good=None) for n, one in rest]
+                return
+            self._note(title, good=True)
+
+    def _note(self, title: str, *, good: bool) -> None:
+        self.rows.append(Row(title=title, good=good, seconds=time.monotonic() - self._began))
+
+
+def main() -> int:
+    """Tell the story; the exit code says how it went."""
+    began = time.monotonic()
+    screen = Screen()
+    story = Story(screen)
+    for number in _SIGNALS:
+        signal.signal(number, _leave)
+    screen.title("Libra: one load balancer's life", "Each message goes through gearmand.")
+    try:
+        story.tell()
+    except Missing as fault:
+        screen.bad(f"{fault}. bin/setup installs what is missing.")
+        return Exit.UNAVAILABLE
+    except Stopped as stop:
+        screen.bad(f"Stopped by {stop}; nothing is left behind.")
+        return 128 + stop.number
+    except _FAULTS as fault:
+        story.cannot_clean_up(fault)
+    screen.summary(story.rows, seconds=time.monotonic() - began)
+    if not all(row.good for row in story.rows):
+        return 1
+    screen.line("Next: README.md says how to run a worker and send it messages,")
+    screen.line("      bin/libra --help what the command line client can do, docs/ the rest.")
+    return 0
+
+
+def _leave(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    """Leave once; what follows is the clean-up, which takes its few seconds."""
+    for one in _SIGNALS:
+        signal.signal(one, signal.SIG_IGN)
+    raise Stopped(number)
+
+
+def _words(fault: BaseException) -> str:
+    return str(fault) if isinstance(fault, Wrong) else f"{type(fault).__name__}: {fault}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

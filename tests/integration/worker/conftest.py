@@ -1,0 +1,72 @@
+"""A node of a test's own, with real parts."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.backends import HttpBackend
+from tests.support.gearmand import Gearmand
+from tests.support.node import Node
+
+_NUMBERS = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def gearmand() -> Iterator[Gearmand]:
+    with Gearmand() as server:
+        yield server
+
+
+@pytest.fixture
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a short name, since unix sockets live below it."""
+    folder = tmp_path_factory.getbasetemp() / f"n{next(_NUMBERS)}"
+    folder.mkdir()
+    # HAProxy runs as its own user and must find its way.
+    for place in (folder, *folder.parents):
+        if place.owner() == folder.owner() and place != Path("/"):
+            place.chmod(place.stat().st_mode | 0o011)
+    return folder
+
+
+@pytest.fixture
+def make_node(gearmand: Gearmand, folder: Path) -> Iterator[Callable[..., Node]]:
+    """Make nodes, started unless told otherwise; everything of theirs ends with the test."""
+    nodes: list[Node] = []
+
+    def make(*, start: bool = True, **more: Any) -> Node:
+        name = f"node{next(_NUMBERS)}"
+        node = Node(
+            folder=more.pop("folder", folder / str(len(nodes))),
+            servers=[gearmand.address],
+            name=more.pop("name", name),
+            **more,
+        )
+        nodes.append(node)
+        return node.start() if start else node
+
+    yield make
+    for node in nodes:
+        node.close()
+
+
+@pytest.fixture
+def node(make_node: Callable[..., Node]) -> Node:
+    return make_node()
+
+
+@pytest.fixture
+def a() -> Iterator[HttpBackend]:
+    with HttpBackend("a") as backend:
+        yield backend
+
+
+@pytest.fixture
+def b() -> Iterator[HttpBackend]:
+    with HttpBackend("b") as backend:
+        yield backend
