@@ -110,7 +110,7 @@ class TextFormatter(_Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Give the line, and the traceback's lines if there is one."""
-        job = f" [{_safe(_JOB.get())}]" if _JOB.get() else ""
+        job = f" [{_safe(mask_text(_JOB.get()))}]" if _JOB.get() else ""
         start = f"{self.time_of(record)} " if self._stamped else ""
         line = f"{start}{record.levelname} {record.name}{job} {_safe(self.message_of(record))}"
         trace = self.trace_of(record)
@@ -208,14 +208,12 @@ def hook_uncaught() -> None:
 
 def _handler(settings: DefaultSettings, *, to_syslog: bool, syslog_at: Path) -> logging.Handler:
     if to_syslog:
-        try:
-            return logging.handlers.SysLogHandler(
-                address=str(syslog_at), facility=settings.syslog_facility
-            )
-        except OSError as error:
-            raise SettingsError(
-                f"[DEFAULT] syslog = true: cannot reach {syslog_at}: {error.strerror}"
-            ) from None
+        # The handler itself takes a missing socket in silence, for as long as it is missing.
+        if not syslog_at.is_socket():
+            raise SettingsError(f"[DEFAULT] syslog = true: there is no syslog at {syslog_at}")
+        return logging.handlers.SysLogHandler(
+            address=str(syslog_at), facility=settings.syslog_facility
+        )
     if settings.log_file is not None:
         try:
             return _WatchedFile(settings.log_file, encoding="utf-8", errors="backslashreplace")

@@ -25,7 +25,7 @@ _CUT = "..."
 _WORDS = (
     r"(?:token|passw(?:or)?d|passphrase|secret|credential|authorization|authentication"
     r"|(?:private|secret|access|api|tls|server|client|signing|encryption|master|shared|account)"
-    r"[_\-. ]?key|\bkey(?=[^\w]|$)|(?<!ssl)(?<!public)[_\-.]key(?![A-Za-z_])"
+    r"[_\-. ]?key|(?<![\w/])key(?![\w.])|(?<!ssl)(?<!public)[_\-.]key(?![A-Za-z_.])"
     r"|set-cookie|\bcookie|input_value)"
 )
 _HINTS = (

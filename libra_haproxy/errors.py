@@ -56,6 +56,12 @@ class PortTaken(EngineError):
     code = "port_taken"
 
 
+class PortForbidden(EngineError):
+    """HAProxy has no right to listen on a port this low."""
+
+    code = "permission_denied"
+
+
 class TooFewFiles(EngineError):
     """The limit on open files is too low for this many servers and connections."""
 

@@ -24,7 +24,7 @@ from libra_haproxy.errors import (
     NotInForce,
 )
 from libra_haproxy.model import Model, Protocol, State, Status, Traffic
-from libra_haproxy.ports import Listen, refuse_taken
+from libra_haproxy.ports import Listen, refuse_unusable
 from libra_haproxy.process import Process
 from libra_haproxy.render import Place, Rendered, render
 from libra_haproxy.store import Store
@@ -229,7 +229,7 @@ class Instance:
         served = self._serves(wanted, rendered)
         if served and replace(wanted, generation=self._state.generation) == self._state:
             return self._state
-        self._refuse_taken_ports(wanted)
+        self._refuse_unusable_ports(wanted)
         wanted = replace(wanted, generation=self._state.generation + 1)
         try:
             candidate = self._store.stage(wanted, rendered.text)
@@ -277,14 +277,15 @@ class Instance:
         self._state = self._store.load()
         try:
             if restored and self._state.model is not None:
-                self._recover()
+                # A HAProxy that has refused a reload is sound again after a good one.
+                self._recover(reload=True)
             else:
                 self._bury()
         except EngineError as error:
             # The caller's own error says more; this one goes to whoever reads the log.
             LOG.critical("the last good state could not be restored: %s", error)
 
-    def _recover(self) -> None:
+    def _recover(self, *, reload: bool = False) -> None:
         """Make HAProxy serve the stored state, whatever it is doing now."""
         state = self._state
         if state.model is None:
@@ -298,7 +299,7 @@ class Instance:
             in_force = self._process.running() and self._process.digest() == rendered.digest
         except HaproxyDown:
             in_force = False
-        if not in_force or self._differences(state):
+        if reload or not in_force or self._differences(state):
             self._bring_into_force(state, rendered)
         self._store.confirm()
         self._process.look()
@@ -318,18 +319,21 @@ class Instance:
         )
         return render(model, suspended=state.suspended, place=place)
 
-    def _refuse_taken_ports(self, wanted: State) -> None:
+    def _refuse_unusable_ports(self, wanted: State) -> None:
         """Look at ports that HAProxy does not hold yet; a suspended one will hold none."""
         if wanted.suspended:
             return
         held: set[int] = set()
         if self._state.model is not None and not self._state.suspended and self._process.running():
             held = {lb.port for lb in self._state.model.load_balancers}
-        refuse_taken(
-            Listen(address, lb.port)
-            for lb in _model(wanted).load_balancers
-            if lb.port not in held
-            for address in self._bind
+        refuse_unusable(
+            [
+                Listen(address, lb.port)
+                for lb in _model(wanted).load_balancers
+                if lb.port not in held
+                for address in self._bind
+            ],
+            low_ports=self._process.low_ports(),
         )
 
     def _differences(self, state: State) -> list[str]:

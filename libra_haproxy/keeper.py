@@ -37,6 +37,9 @@ from libra_haproxy.meter import Meter
 SCHEMA = 1
 """The number of the keeper's protocol, in each answer."""
 
+LOCK_NAME = "keeper.lock"
+"""The file in the run directory that a keeper holds locked for life."""
+
 LOG_BYTES = 1 << 20
 """HAProxy's and the keeper's own output is kept up to this size, then begun anew."""
 
@@ -276,7 +279,7 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    lock = os.open(given.run_dir / "keeper.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+    lock = os.open(given.run_dir / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

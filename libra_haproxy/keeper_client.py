@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import socket
@@ -14,6 +16,7 @@ from typing import Any
 
 from libra_haproxy.deadline import Deadline
 from libra_haproxy.errors import HaproxyTimeout, StartFailed
+from libra_haproxy.keeper import LOCK_NAME
 from libra_haproxy.ledger import Counts, read_totals
 from libra_haproxy.privileges import Identity
 
@@ -56,8 +59,9 @@ class KeeperClient:
         return None if said is None else _status(said)
 
     def stop(self) -> None:
-        """Stop HAProxy and its keeper; none running is no fault."""
+        """Stop HAProxy and its keeper, and wait until both are gone; none running is no fault."""
         self._ask("stop")
+        self._wait_until_gone()
         self._reap()
 
     def hold(self) -> None:
@@ -121,6 +125,22 @@ class KeeperClient:
                 return file.read().decode("utf-8", "replace")
         except OSError:
             return ""
+
+    def _wait_until_gone(self) -> None:
+        """Wait for the lock that a keeper holds for life, so that the next one finds it free."""
+        try:
+            lock = os.open(self._run_dir / LOCK_NAME, os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return
+        deadline = Deadline.after(_START_SECONDS)
+        try:
+            while not deadline.passed:
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    return
+                time.sleep(0.005)
+        finally:
+            os.close(lock)
 
     def _arguments(self) -> list[str]:
         return [

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from libra_haproxy.errors import PortTaken
+from libra_haproxy.errors import PortForbidden, PortTaken, StartFailed
 
 
 @dataclass(frozen=True)
@@ -23,22 +23,24 @@ class Listen:
     port: int
 
 
-def refuse_taken(places: Iterable[Listen]) -> None:
-    """Raise PortTaken for the first place that somebody listens on.
+def refuse_unusable(places: Iterable[Listen], *, low_ports: bool) -> None:
+    """Raise for the first place that HAProxy could not listen on.
 
-    A place that this process has no right to try is left for HAProxy to find out.
+    `low_ports` says whether HAProxy may listen where this process may not. Raises PortTaken,
+    PortForbidden, or StartFailed for an address that this machine does not have.
     """
     for place in places:
         try:
             _try(place)
+        except PermissionError as error:
+            if not low_ports:
+                raise PortForbidden(f"HAProxy may not listen on port {place.port}") from error
         except OSError as error:
-            if error.errno in (errno.EACCES, errno.EPERM):
-                continue
             if error.errno == errno.EADDRINUSE:
                 raise PortTaken(
                     f"port {place.port} on {place.address} is taken by another program"
                 ) from error
-            raise PortTaken(
+            raise StartFailed(
                 f"cannot listen on {place.address} port {place.port}: {error.strerror}"
             ) from error
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from libra_haproxy.errors import StartFailed
 
 _CAPABILITY = "+net_bind_service"
+_CAPABILITY_BIT = 10  # CAP_NET_BIND_SERVICE, capabilities(7)
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,16 @@ class Identity:
             "--no-new-privs",
             "--",
         ]
+
+
+def may_listen_on_low_ports(pid: int) -> bool:
+    """Whether a running process has the capability for ports below 1024; False when it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    effective = re.search(r"^CapEff:\s+([0-9a-f]+)$", status, re.MULTILINE)
+    return effective is not None and bool(int(effective[1], 16) >> _CAPABILITY_BIT & 1)
 
 
 def identity(*, user: str, group: str) -> Identity:

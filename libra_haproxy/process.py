@@ -19,12 +19,14 @@ from libra_haproxy.errors import (
     EngineError,
     HaproxyDown,
     HaproxyTimeout,
+    PortForbidden,
     PortTaken,
     ReloadFailed,
     StartFailed,
 )
 from libra_haproxy.keeper_client import KeeperClient, KeeperStatus
 from libra_haproxy.ledger import Counts
+from libra_haproxy.privileges import may_listen_on_low_ports
 from libra_haproxy.runtime import Master, UnexpectedAnswer, Worker
 
 LOG = logging.getLogger(__name__)
@@ -53,6 +55,13 @@ class Process:
         """Whether a keeper with a living HAProxy is there."""
         status = self._keeper.status()
         return status is not None and status.pid is not None
+
+    def low_ports(self) -> bool:
+        """Whether HAProxy may listen on ports below 1024; one that does not run will be asked."""
+        status = self._keeper.status()
+        if status is None or status.pid is None:
+            return True
+        return may_listen_on_low_ports(status.pid)
 
     def digest(self) -> str | None:
         """The digest of the text that the serving process was started from.
@@ -165,4 +174,6 @@ class Process:
         said = alerts(self._keeper.log_since(mark)) or otherwise
         if "Address already in use" in said:
             error = PortTaken
+        elif "cannot bind socket (Permission denied)" in said:
+            error = PortForbidden
         raise error(f"{what}: {said}" if said else what)

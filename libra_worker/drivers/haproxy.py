@@ -10,9 +10,8 @@ from typing_extensions import override
 from libra_haproxy import model
 from libra_haproxy.errors import LoadBalancerDeleted, NoLoadBalancer
 from libra_haproxy.instance import Instance
-from libra_messages import fields
-from libra_messages.balancer import LoadBalancer, Monitor, Node
 from libra_messages.worker import Update
+from libra_translate.worker import to_model
 from libra_worker.drivers.base import (
     DeletedError,
     Driver,
@@ -21,15 +20,6 @@ from libra_worker.drivers.base import (
     NoLoadBalancerError,
     Totals,
 )
-
-_ALGORITHMS = {
-    fields.Algorithm.ROUND_ROBIN: model.Algorithm.ROUND_ROBIN,
-    fields.Algorithm.LEAST_CONNECTIONS: model.Algorithm.LEAST_CONNECTIONS,
-}
-_MONITORS = {
-    fields.MonitorType.CONNECT: model.MonitorType.CONNECT,
-    fields.MonitorType.HTTP: model.MonitorType.HTTP,
-}
 
 
 class HaproxyDriver(Driver):
@@ -106,52 +96,6 @@ class HaproxyDriver(Driver):
     def describe(self) -> Mapping[str, object]:
         state = self._instance.state
         return {"generation": state.generation, "restarts": self._instance.deaths}
-
-
-def to_model(request: Update) -> model.Model:
-    """Translate a checked UPDATE into the engine's terms."""
-    return model.Model(load_balancers=tuple(_load_balancer(lb) for lb in request.loadbalancers))
-
-
-def _load_balancer(lb: LoadBalancer) -> model.LoadBalancer:
-    http = lb.protocol is fields.Protocol.HTTP
-    return model.LoadBalancer(
-        protocol=model.Protocol.HTTP if http else model.Protocol.TCP,
-        port=lb.port,
-        servers=tuple(_server(node) for node in lb.nodes),
-        algorithm=_ALGORITHMS[lb.algorithm],
-        monitor=None if lb.monitor is None else _monitor(lb.monitor),
-        timeouts=model.Timeouts(
-            client=lb.options.client_timeout,
-            server=lb.options.server_timeout,
-            connect=lb.options.connect_timeout,
-        ),
-        retries=lb.options.connect_retries,
-        # A Galera cluster has one writer: clients go back to it as soon as it is up again.
-        sticky=lb.protocol is not fields.Protocol.GALERA,
-        label=None if lb.id is None else str(lb.id),
-    )
-
-
-def _server(node: Node) -> model.Server:
-    return model.Server(
-        address=node.address,
-        port=node.port,
-        node_id=node.id_as_sent,
-        weight=node.weight,
-        enabled=node.condition is fields.Condition.ENABLED,
-        backup=node.backup,
-    )
-
-
-def _monitor(monitor: Monitor) -> model.Monitor:
-    return model.Monitor(
-        type=_MONITORS[monitor.type],
-        delay=monitor.delay,
-        timeout=monitor.timeout,
-        attempts=monitor.attempts,
-        path=monitor.path,
-    )
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.demo.faults import Wrong
@@ -17,12 +17,16 @@ CONNECTIONS = 10
 
 
 class Scene:
-    """One telling of the story. `served` counts the good answers that its clients got."""
+    """One telling of the story.
+
+    `connections` counts those that its clients opened, `body_bytes` the bodies that they got.
+    """
 
     def __init__(self, stage: Stage, screen: Screen) -> None:
         self.stage = stage
         self.screen = screen
-        self.served = Counter[str]()
+        self.connections = 0
+        self.body_bytes = 0
 
     def check(self, condition: object, text: str, instead: object = "") -> None:
         """Show that `text` is so. Raises Wrong when it is not, saying what is so `instead`."""
@@ -73,8 +77,8 @@ class Scene:
 
     def expect_nodes(self, *numbers: int) -> Answer:
         """Request, and see that exactly these web servers answer; returns the last answer."""
-        counts, last = ask(self.stage.port, REQUESTS)
-        self.served += counts
+        answers = ask(self.stage.port, REQUESTS)
+        counts = self.count(answers)
         names = [f"web-{number}" for number in numbers]
         shown = ", ".join(f"{count} from {name}" for name, count in sorted(counts.items()))
         self.check(
@@ -82,7 +86,13 @@ class Scene:
             f"{REQUESTS} requests, each on a new connection: {shown}",
             f"answers should come from {' and '.join(names)}",
         )
-        return last
+        return answers[-1]
+
+    def count(self, answers: Sequence[Answer]) -> Counter[str]:
+        """Add answers to the counts of the whole story; how many came from each web server."""
+        self.connections += sum(not answer.kept for answer in answers)
+        self.body_bytes += sum(len(answer.web) for answer in answers)
+        return Counter(answer.web for answer in answers)
 
     def expect_refused(self) -> None:
         """See that the load balancer's port takes no connection."""

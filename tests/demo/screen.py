@@ -33,10 +33,9 @@ class Screen:
     """Where the story appears."""
 
     def __init__(self) -> None:
-        self._console = Console(highlight=False, width=WIDTH)
-        terminal = Console()
-        if terminal.is_terminal:
-            self._console.width = min(WIDTH, terminal.width)
+        self._console = Console(highlight=False)
+        terminal = self._console.is_terminal
+        self._console.width = min(WIDTH, self._console.width) if terminal else WIDTH
         utf8 = self._console.encoding.startswith("utf")
         self._tick, self._cross, self._dash = ("✓", "✗", "-") if utf8 else ("ok", "no", "-")
         if not utf8 and hasattr(sys.stdout, "reconfigure"):
@@ -59,7 +58,7 @@ class Screen:
 
     def came_back(self, added: Mapping[str, Any], seconds: float, *, ok: bool) -> None:
         """Show what the answer adds to the message."""
-        title = f"came back in {seconds:.2f} s: the message itself, and"
+        title = f"came back in {seconds * 1000:.0f} ms: the message itself, and"
         self._json(added, title, "green" if ok else "yellow")
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -110,14 +109,14 @@ class Screen:
         self._console.print(table)
 
     def _json(self, value: object, title: str, style: str) -> None:
-        text = JSONHighlighter()(short_json(value, self._width - 2 * _INDENT - 2))
+        text = JSONHighlighter()(short_json(value, self._width - _INDENT - 4))
         panel = Panel(text, title=title, title_align="left", box=ROUNDED, border_style=style)
         self._print(panel)
 
     def _print(self, what: object) -> None:
         if isinstance(what, Text):
             what.overflow = "fold"
-        self._console.print(Padding(what, (0, 0, 0, _INDENT)))  # type: ignore[arg-type]
+        self._console.print(Padding(what, (0, 0, 0, _INDENT), expand=False))  # type: ignore[arg-type]
 
     @staticmethod
     def _marked(mark: str, text: str, style: str, *, whole: bool = False) -> Text:

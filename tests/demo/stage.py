@@ -22,6 +22,7 @@ import libra_haproxy
 from libra_client.client import Client, Result
 from libra_common.errors import LibraError
 from libra_common.jobs import AdminClient, GearmanServer
+from libra_common.jobs.admin import FunctionStatus
 from tests.demo import sweep
 from tests.demo.faults import Missing, Wrong
 from tests.support.backends import HttpBackend
@@ -40,19 +41,21 @@ _LAST_LINES = 12
 class Stage:
     """What plays: started part by part by the story's first step.
 
-    `webs` are the web servers by the id of the node that they are, `port` is the load balancer's.
+    `webs` are the web servers by the id of the node that they are, `port` is the load balancer's,
+    `user` whom root's HAProxy runs as; an ordinary user's runs as that user.
     """
 
-    def __init__(self, *, folder: Path, gearmand: str, haproxy: str) -> None:
-        self.folder = folder
+    def __init__(self, *, gearmand: str, haproxy: str) -> None:
         self.haproxy = haproxy
         self.webs: dict[int, HttpBackend] = {}
         self.port = free_port(HOST)
         self.gearman_port = 0
-        self.user = _haproxy_user()
+        self.user = _haproxy_user() if os.getuid() == 0 else ""
         self._gearmand = gearmand
         self._children: list[subprocess.Popen[bytes]] = []
         self._exit = contextlib.ExitStack()
+        place = None if len(tempfile.gettempdir()) <= _LONGEST_FOLDER else "/tmp"  # noqa: S108
+        self.folder = Path(tempfile.mkdtemp(prefix="libra-demo-", dir=place)).resolve()
 
     # -- starting ----------------------------------------------------------------------------
 
@@ -80,7 +83,8 @@ class Stage:
             until(partial(self._answers_or_ended, child), "gearmand answers")
             if not _ended(child):
                 return self._version()
-        raise Wrong(f"gearmand does not start: {self.last_words('gearmand.out', 'gearmand.log')}")
+        words = self.last_words("gearmand.log", "gearmand.out").splitlines()
+        raise Wrong(f"gearmand does not start: {words[-1] if words else 'it says nothing'}")
 
     def _answers_or_ended(self, child: subprocess.Popen[bytes]) -> bool:
         return bool(self._version()) or _ended(child)
@@ -91,13 +95,13 @@ class Stage:
         config.write_text(self._settings())
         command = [sys.executable, "-m", "libra_worker.main", "--config-file", str(config)]
         child = self._start(command, output="worker.out")
-        until(lambda: self.slots() or _ended(child), f"gearmand knows {NAME}")
+        until(lambda: self.function().workers or _ended(child), f"gearmand knows {NAME}")
         if _ended(child):
             raise Wrong(f"the worker ended with exit code {child.returncode}")
         return child.pid
 
     def _settings(self) -> str:
-        lines = {
+        sections: dict[str, dict[str, object]] = {
             "DEFAULT": {"log_file": self.folder / "worker.log"},
             "gearman": {"servers": f"{HOST}:{self.gearman_port}"},
             "worker": {"name": NAME, "pid": self.folder / "worker.pid"},
@@ -107,13 +111,12 @@ class Stage:
                 "state_dir": self.folder / "state",
                 "run_dir": self.folder / "run",
                 "log_dir": self.folder / "log",
-                "user": self.user,
-                "group": self.user,
+                **({"user": self.user, "group": self.user} if self.user else {}),
             },
         }
         return "".join(
             f"[{section}]\n" + "".join(f"{name} = {value}\n" for name, value in values.items())
-            for section, values in lines.items()
+            for section, values in sections.items()
         )
 
     def _start(self, command: Sequence[str], *, output: str) -> subprocess.Popen[bytes]:
@@ -134,9 +137,10 @@ class Stage:
         """Send a message to the node through gearmand."""
         return Client([f"{HOST}:{self.gearman_port}"]).submit(NAME, message, _JOB_SECONDS)
 
-    def slots(self) -> int:
-        """How many connections of the worker wait for jobs, by gearmand's own word."""
-        return sum(one.workers for one in self._admin().status() if one.name == NAME)
+    def function(self) -> FunctionStatus:
+        """What gearmand says of the worker's function; `workers` are its waiting slots."""
+        found = {function.name: function for function in self._admin().status()}
+        return found.get(NAME, FunctionStatus(NAME, 0, 0, 0))
 
     def _version(self) -> str:
         with contextlib.suppress(LibraError):
@@ -172,11 +176,9 @@ class Stage:
 def set_up() -> Iterator[Stage]:
     """An empty stage. Raises Missing, with nothing done yet, where a program is not installed."""
     gearmand, haproxy = (_program(name) for name in ("gearmand", "haproxy"))
-    place = None if len(tempfile.gettempdir()) <= _LONGEST_FOLDER else "/tmp"  # noqa: S108
-    folder = Path(tempfile.mkdtemp(prefix="libra-demo-", dir=place)).resolve()
-    stage = Stage(folder=folder, gearmand=gearmand, haproxy=haproxy)
+    stage = Stage(gearmand=gearmand, haproxy=haproxy)
     try:
-        folder.chmod(0o755)  # root's HAProxy runs as another user, who has to get in
+        stage.folder.chmod(0o755)  # root's HAProxy runs as another user, who has to get in
         yield stage
     finally:
         stage.clear()
@@ -194,10 +196,8 @@ def _ended(child: subprocess.Popen[bytes]) -> bool:
 
 
 def _same_user() -> list[str]:
-    """gearmand's option to stay who it is, which as root it would refuse unasked."""
-    with contextlib.suppress(KeyError):
-        return [f"--user={pwd.getpwuid(os.getuid()).pw_name}"]
-    return []
+    """gearmand's option to stay root, which it would not unasked; others may not give it."""
+    return ["--user=root"] if os.getuid() == 0 else []
 
 
 def _haproxy_user() -> str:

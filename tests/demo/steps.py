@@ -28,15 +28,20 @@ def start(scene: Scene) -> None:
     pid = stage.start_worker()
     rows = [
         ("gearmand", f"{HOST}:{stage.gearman_port}", f"version {version}"),
-        ("libra_worker", NAME, f"pid {pid}, HAProxy is {stage.haproxy}"),
+        ("libra_worker", NAME, f"pid {pid}, its HAProxy is {stage.haproxy}{_as_user(stage.user)}"),
         *((web.name, f"{HOST}:{web.port}", "answers with its name") for web in webs),
         ("load balancer", f"{HOST}:{stage.port}", "nothing there yet"),
     ]
     scene.screen.table(("part", "where", ""), rows)
-    slots = stage.slots()
-    scene.screen.line(f"$ gearadmin --port {stage.gearman_port} --status", "dim")
-    scene.screen.table(("function", "jobs", "running", "workers"), [(NAME, 0, 0, slots)])
-    scene.check(slots, f"gearmand knows the function {NAME}, and {slots} slots wait for its jobs")
+    known = stage.function()
+    scene.screen.line(f"as gearadmin --port {stage.gearman_port} --status tells:")
+    scene.screen.table(
+        ("function", "jobs", "running", "workers"),
+        [(known.name, known.total, known.running, known.workers)],
+    )
+    scene.check(
+        known.workers, f"gearmand knows {NAME}, and {known.workers} of its slots wait for jobs"
+    )
     scene.expect_refused()
 
 
@@ -45,8 +50,7 @@ def update(scene: Scene) -> None:
     added = scene.submit(scene.update(1, 2))
     scene.check(added.get("lb_status") == "ACTIVE", "the load balancer is ACTIVE", added)
     last = scene.expect_nodes(1, 2)
-    counts, _ = ask(scene.stage.port, REQUESTS, last.cookie)
-    scene.served += counts
+    counts = scene.count(ask(scene.stage.port, REQUESTS, last.cookie))
     scene.check(
         dict(counts) == {last.web: REQUESTS},
         f"{REQUESTS} requests with the cookie {last.cookie}: all from {last.web}",
@@ -96,17 +100,23 @@ def delete(scene: Scene) -> None:
     scene.screen.table(
         ("load balancer", "sessions", "bytes in", "bytes out"), [[total[name] for name in names]]
     )
-    answers = scene.served.total()
-    bodies = sum(len(web) * count for web, count in scene.served.items())
     scene.check(
-        total["bytes_out"] > bodies and total["bytes_in"] > 0,
-        f"the totals hold all that went through: {answers} answers to this demo,"
-        f" and their bodies alone are {bodies} bytes",
+        total["sessions"] == scene.connections,
+        f"one session for each of this demo's {scene.connections} connections: no reload lost one",
+        total,
+    )
+    scene.check(
+        total["bytes_in"] > 0 and total["bytes_out"] > scene.body_bytes,
+        f"more bytes out than the {scene.body_bytes} of the answers' bodies alone",
         total,
     )
     scene.expect_refused()
     added = scene.submit({"hpcs_action": "STATS"}, ok=False)
     scene.check(added.get("status") == "DELETED", "STATS says that it is DELETED", added)
+
+
+def _as_user(user: str) -> str:
+    return f", run as {user}" if user else ""
 
 
 STEPS = (

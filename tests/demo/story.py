@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import signal
+import subprocess
 import sys
 import time
 from types import FrameType
@@ -22,7 +23,16 @@ from tests.demo.steps import STEPS
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-_FAULTS = (Wrong, LibraError, OSError, http.client.HTTPException, AssertionError, LookupError)
+_FAULTS = (
+    Wrong,
+    LibraError,
+    OSError,
+    http.client.HTTPException,
+    subprocess.SubprocessError,
+    AssertionError,
+    LookupError,
+    ValueError,
+)
 """What a part that is not as it should be may lead to."""
 
 _CLEAN_UP = "Clean-up: no process and no file is left"
@@ -94,7 +104,7 @@ def main() -> int:
     return 0
 
 
-def _leave(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+def _leave(number: int, frame: FrameType | None) -> None:
     """Leave once; what follows is the clean-up, which takes its few seconds."""
     for one in _SIGNALS:
         signal.signal(one, signal.SIG_IGN)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -18,12 +18,14 @@ class HttpBackend:
         self.name = name
         self.host = host
         self.requests: list[Mapping[str, str]] = []
+        self.on_path: Callable[[str], object] = lambda path: None
         backend = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
+                backend.on_path(self.path)
                 backend.requests.append({k.title(): v for k, v in self.headers.items()})
                 self._answer(backend.name.encode())
 

@@ -2,7 +2,7 @@
 
 `python -m tests.support.dummy_daemon FOLDER [settings options]`. In FOLDER the test puts files
 that say how to behave (`start`, `readiness`, `job`, `stuck`, `broken`, `child`) and finds what
-happened (`cycles`, `reloads`, `child.pid`, `child.env`).
+happened (`cycles`, `reloads`, `child.pid`, `child.env`, `in-stuck` and the like).
 """
 
 from __future__ import annotations
@@ -55,7 +55,12 @@ class Dummy(Daemon):
 
     def start_child(self) -> None:
         child = subprocess.Popen(
-            [sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True
+            [sys.executable, "-c", "import time; time.sleep(600)"],
+            start_new_session=True,
+            # Else the test would wait for the end of this child's output too.
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         (self.folder / "child.env").write_bytes(Path(f"/proc/{child.pid}/environ").read_bytes())
         (self.folder / "child.pid").write_text(str(child.pid))
@@ -93,6 +98,7 @@ class Dummy(Daemon):
 
     def stay_while(self, name: str) -> None:
         while (self.folder / name).exists():
+            (self.folder / f"in-{name}").touch()
             time.sleep(0.02)
 
 

@@ -19,7 +19,7 @@ from tests.support.ports import free_port
 class Gearmand:
     """Debian's gearmand on a free loopback port, which it keeps over restarts.
 
-    Works as root (it then drops nothing: `-u` names the same user) and as an ordinary user.
+    Works as root (it stays root) and as an ordinary user.
     """
 
     def __init__(self, host: str = "127.0.0.1", port: int | None = None, *options: str) -> None:
@@ -28,6 +28,7 @@ class Gearmand:
         self._program = program("gearmand")
         self._options = options
         self._folder = Path(tempfile.mkdtemp(prefix="libra-gearmand-"))
+        self._said = (self._folder / "said").open("ab")
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Gearmand:
@@ -35,6 +36,7 @@ class Gearmand:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+        self._said.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
@@ -43,25 +45,29 @@ class Gearmand:
 
     @property
     def log(self) -> str:
-        return (self._folder / "log").read_text(errors="replace")
+        """What it wrote to its log and to its standard error."""
+        files = (self._folder / "log", self._folder / "said")
+        return "".join(one.read_text(errors="replace") for one in files if one.exists())
 
     def start(self) -> Gearmand:
         """Start it and wait until it answers."""
         deadline = time.monotonic() + 20
+        # Root must name a user, and nobody else may.
+        user = [f"--user={pwd.getpwuid(0).pw_name}"] if os.geteuid() == 0 else []
         while True:
             self._process = subprocess.Popen(
                 [
                     self._program,
                     f"--listen={self.host}",
                     f"--port={self.port}",
-                    f"--user={pwd.getpwuid(os.getuid()).pw_name}",
+                    *user,
                     f"--pid-file={self._folder / 'pid'}",
                     f"--log-file={self._folder / 'log'}",
                     "--verbose=INFO",
                     *self._options,
                 ],
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+                stderr=self._said,
             )
             while self._process.poll() is None:
                 if self.answers():

@@ -48,6 +48,17 @@ def record(message: Any, *args: Any) -> logging.LogRecord:
     return logging.LogRecord("libra.test", logging.INFO, __file__, 1, message, args, None)
 
 
+def raised(text: str) -> ValueError:
+    """Return an exception that has been raised, so that it has a traceback."""
+
+    def fail() -> None:
+        raise ValueError(text)
+
+    with pytest.raises(ValueError) as caught:
+        fail()
+    return caught.value
+
+
 def test_a_text_line_has_time_level_logger_and_message(tmp_path: Path) -> None:
     log = tmp_path / "log"
     logs.setup(default_settings(log_file=log), prog="p")
@@ -129,11 +140,9 @@ def test_no_secret_reaches_the_log_by_message_argument_or_exception(
     LOG.info("%d", message)
     with job_context("token=hunter"):
         LOG.info("id")
-    try:
-        raise ValueError(f"bad message {message}, password='hunter'")
-    except ValueError as error:
-        LOG.exception("failed: %s", error)
-        LOG.error("failed", exc_info=True, stack_info=True)
+    error = raised(f"bad message {message}, password='hunter'")
+    LOG.error("failed: %s", error)
+    LOG.error("failed", exc_info=error, stack_info=True)
     # Then nothing of it is there, and the rest is
     text = log.read_text()
     assert 'hun"ter' not in text
@@ -153,11 +162,9 @@ def test_no_text_can_start_a_line_of_its_own_or_steer_a_terminal(text: str) -> N
 
 
 def test_a_traceback_cannot_be_taken_for_log_lines() -> None:
-    try:
-        raise ValueError("x\n2026-01-01T00:00:00.000Z INFO root all is well\x1b[2J")
-    except ValueError as error:
-        entry = record("failed")
-        entry.exc_info = (ValueError, error, error.__traceback__)
+    error = raised("x\n2026-01-01T00:00:00.000Z INFO root all is well\x1b[2J")
+    entry = record("failed")
+    entry.exc_info = (ValueError, error, error.__traceback__)
     first, *rest = TextFormatter().format(entry).split("\n")
     assert first.endswith("failed")
     assert rest

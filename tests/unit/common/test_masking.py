@@ -176,5 +176,5 @@ def test_hostile_text_takes_no_more_than_proportional_time(piece: str) -> None:
 
     # Then eight times the length is nowhere near the 64 times of a quadratic search; the least
     # of three, and processor time, since the machine has other work too.
-    short, long = (min(cost(size) for _ in range(3)) for size in (40_000, 320_000))
+    short, long = (min(cost(size) for _ in range(3)) for size in (20_000, 160_000))
     assert long < 32 * short + 0.05

@@ -111,6 +111,7 @@ def serve_one(data: bytes, *before: bytes, function: bytes = b"node") -> Callabl
 
     def script(peer: Peer) -> None:
         peer.expect(PRE_SLEEP)
+        peer.expect(ECHO_REQ)  # now nothing else is on its way that could stir the worker
         peer.send(*before, packet(NOOP))
         peer.expect(GRAB_JOB_UNIQ)
         peer.send(packet(JOB_ASSIGN_UNIQ, b"H:fake:1", function, b"key", data))

@@ -1,0 +1,1 @@
+"""The `libra` command: one module for each group of its sub-commands."""
