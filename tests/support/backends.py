@@ -18,11 +18,12 @@ class HttpBackend:
         self.name = name
         self.host = host
         self.requests: list[Mapping[str, str]] = []
-        self.on_path: Callable[[str], object] = lambda path: None
+        self.on_path: Callable[[str], object] = lambda _: None
         backend = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def do_GET(self) -> None:
                 backend.on_path(self.path)

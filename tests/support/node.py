@@ -166,10 +166,10 @@ class Node:
         return int(status["keeper"])
 
     @property
-    def master_pid(self) -> int | None:
-        """HAProxy's master; None while there is none, or no keeper to ask."""
+    def master_pid(self) -> int:
+        """HAProxy's master; 0 while there is none, or no keeper to ask."""
         status = self.ask_keeper("status")
-        return None if status is None else status["pid"]
+        return 0 if status is None else int(status["pid"] or 0)
 
     @property
     def haproxy_worker(self) -> Worker:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -226,7 +227,7 @@ def test_a_full_disk_fails_and_the_old_state_serves(
     if os.geteuid() != 0:
         missing("a file system of the test's own needs root")
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(state)],
+        [program("mount"), "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(state)],
         check=False,
         capture_output=True,
     )
@@ -242,10 +243,7 @@ def test_a_full_disk_fails_and_the_old_state_serves(
         assert node.update(lb(port, a.node(id=1))).ok
         before = node.config_text()
         # When it is full and an UPDATE comes
-        with (state / "ballast").open("wb", buffering=0) as ballast:
-            with pytest.raises(OSError, match="No space"):
-                while True:
-                    ballast.write(bytes(4096))
+        _fill(state / "ballast")
         result = node.update(lb(port, a.node(id=1, weight=3)))
         # Then it fails by that name and the old state serves
         assert result.error_code == "disk_error"
@@ -257,7 +255,7 @@ def test_a_full_disk_fails_and_the_old_state_serves(
         assert node.update(lb(port, a.node(id=1, weight=3))).ok
         node.close()
     finally:
-        subprocess.run(["umount", "-l", str(state)], check=False)
+        subprocess.run([program("umount"), "-l", str(state)], check=False)
 
 
 @pytest.mark.parametrize("whom", ["worker", "master"])
@@ -270,7 +268,7 @@ def test_a_haproxy_that_is_killed_serves_again_within_a_second(
     # When it is killed
     os.kill(node.worker_pid if whom == "worker" else master, signal.SIGKILL)
     # Then the keeper has another one serve
-    until(lambda: node.master_pid not in (None, master) and serves(port, b"a"), "it serves again")
+    until(lambda: node.master_pid not in (0, master) and serves(port, b"a"), "it serves again")
     # And it is said in the log and counted
     until(lambda: "HAProxy died 1 time(s)" in node.said(), "the worker says so")
     until(lambda: _restarts(node) == 1, "it is counted")
@@ -294,7 +292,7 @@ def test_a_keeper_that_is_killed_disturbs_nobody_and_is_replaced(
     # And the new one does its duty
     master = node.master_pid
     os.kill(master, signal.SIGKILL)
-    until(lambda: node.master_pid not in (None, master) and serves(port, b"a"), "it serves again")
+    until(lambda: node.master_pid not in (0, master) and serves(port, b"a"), "it serves again")
     assert node.update(lb(port, a.node(id=1, weight=2))).ok
 
 
@@ -330,6 +328,13 @@ def test_hung_answers_come_before_a_caller_gives_up(node: Node, a: HttpBackend) 
     began = time.monotonic()
     assert node.do("STATS").error_code == "haproxy_timeout"
     assert time.monotonic() - began < 3 * ANSWER_IN
+
+
+def _fill(file: Path) -> None:
+    """Write until the disk is full."""
+    with file.open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
+        while True:
+            ballast.write(bytes(4096))
 
 
 def _restarts(node: Node) -> int:

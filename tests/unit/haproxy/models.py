@@ -17,9 +17,13 @@ from libra_haproxy.model import (
     Timeouts,
 )
 
-NODE_IDS = st.none() | st.integers(0, 10**9) | st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z")
+NODE_IDS = (
+    st.none()
+    | st.integers(0, 10**9)
+    | st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", fullmatch=True)
+)
 ADDRESSES = st.ip_addresses(v=4).map(str) | st.ip_addresses(v=6).map(str)
-PATHS = st.from_regex(r"/([A-Za-z0-9._~!$&()*+,;=:@/?-]|%[0-9A-F]{2}){0,60}\Z")
+PATHS = st.from_regex(r"/([A-Za-z0-9._~!$&()*+,;=:@/?-]|%[0-9A-F]{2}){0,60}", fullmatch=True)
 MONITORS = st.builds(
     Monitor,
     type=st.sampled_from(MonitorType),

@@ -8,7 +8,6 @@ import jinja2
 import pytest
 from hypothesis import given
 
-from libra_haproxy import render as rendering
 from libra_haproxy.model import LoadBalancer, Model, Protocol, Server
 from libra_haproxy.numbering import assign
 from libra_haproxy.render import Place, render
@@ -93,11 +92,9 @@ def test_a_value_that_was_not_checked_is_a_programming_error(server: Server) -> 
 
 def test_a_template_cannot_write_what_is_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
     # Given a template that writes a plain string
-    monkeypatch.setattr(
-        rendering.jinja2, "PackageLoader", lambda _: jinja2.DictLoader(
-            {"haproxy.cfg.j2": "{{ 'raw' ~ suspended }}"}
-        )
-    )  # fmt: skip
+    text = "{{ 'raw' ~ suspended }}"
+    loader = jinja2.DictLoader({"haproxy.cfg.j2": text})
+    monkeypatch.setattr(jinja2, "PackageLoader", lambda _: loader)
     # Then rendering it raises
     with pytest.raises(TypeError, match="not a token"):
         render(one(), suspended=False, place=PLACE)

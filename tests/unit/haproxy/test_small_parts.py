@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -52,8 +53,8 @@ def test_connections_always_fit_into_the_files_there_are(
 ) -> None:
     try:
         granted = limits.connections(model(servers), open_files=open_files, wanted=wanted)
-    except TooFewFiles as error:
-        assert str(open_files) in str(error)
+    except TooFewFiles:
+        assert open_files < 128 + servers + 2 * limits.FEWEST_CONNECTIONS
         return
     assert limits.FEWEST_CONNECTIONS <= granted <= wanted
     assert 2 * granted + servers < open_files
@@ -115,13 +116,16 @@ def test_turns_are_had_in_the_order_they_were_asked_for() -> None:
         with stile.turn(), lock:
             order.append(number)
 
+    def waiting(wanted: int) -> bool:
+        return len(stile._waiting) == wanted
+
     with stile.turn():
         # When others come one after the other
         for number in range(20):
             thread = threading.Thread(target=take, args=(number,))
             thread.start()
             threads.append(thread)
-            until(lambda wanted=number + 1: len(stile._waiting) == wanted, "it waits")
+            until(partial(waiting, number + 1), "it waits")
         with stile.turn_if_free() as free:
             assert not free
     for thread in threads:
