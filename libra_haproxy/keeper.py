@@ -64,9 +64,15 @@ class Haproxy:
             signal.pidfd_send_signal(self.pidfd, number)
 
     def kill_group(self) -> None:
-        """Kill it with all its workers; the group carries its pid as long as one of it lives."""
+        """Kill it with all its workers and wait until their ports are free.
+
+        The group carries the master's pid as long as one of it lives.
+        """
+        deadline = time.monotonic() + _STOP_SECONDS
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
+            while _lives(self.pid) and time.monotonic() < deadline:
+                os.killpg(self.pid, signal.SIGKILL)
+                time.sleep(0.005)
 
     def wait(self, seconds: float) -> bool:
         """Whether it ended within `seconds`."""
@@ -208,13 +214,10 @@ class Keeper:
 
     def _serve(self, listener: socket.socket) -> None:
         """Answer one request; a silent or broken client costs a second at most."""
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            connection, _ = listener.accept()
-            with connection:
-                connection.settimeout(_CLIENT_SECONDS)
-                request = json.loads(connection.makefile("rb").readline(4096))
-                answer = self._do(request["do"])
-                connection.sendall(json.dumps(answer).encode() + b"\n")
+        with contextlib.suppress(OSError), listener.accept()[0] as connection:
+            connection.settimeout(_CLIENT_SECONDS)
+            what = _asked(connection.makefile("rb").readline(4096))
+            connection.sendall(json.dumps(self._do(what)).encode() + b"\n")
 
     def _do(self, what: str) -> dict[str, Any]:
         match what:
@@ -255,6 +258,24 @@ class Keeper:
             process.wait(_STOP_SECONDS)
         process.kill_group()
         _say(f"HAProxy {process.pid} stopped: {process.reap()}")
+
+
+def _lives(group: int) -> bool:
+    """Whether a process of the group still runs; those that only wait to be reaped do not."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, of, *_ = stat.read_text().rpartition(")")[2].split()
+            if int(of) == group and state not in "ZX":
+                return True
+    return False
+
+
+def _asked(line: bytes) -> str:
+    """What a request wants; anything that is no request wants the status."""
+    try:
+        return str(json.loads(line)["do"])
+    except (ValueError, KeyError, TypeError):
+        return "status"
 
 
 def _say(text: str) -> None:

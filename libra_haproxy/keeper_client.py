@@ -20,7 +20,8 @@ from libra_haproxy.keeper import LOCK_NAME
 from libra_haproxy.ledger import Counts, read_totals
 from libra_haproxy.privileges import Identity
 
-_ANSWER_SECONDS = 6.0
+_ANSWER_SECONDS = 4.0
+_STOP_SECONDS = 12.0
 _START_SECONDS = 5.0
 
 
@@ -29,11 +30,12 @@ class KeeperStatus:
     """What a keeper says of itself and of its HAProxy; `pid` is None while none runs.
 
     `deaths` counts how often HAProxy ended by itself since the keeper `keeper` (its pid) started;
-    `open_files` is the limit that HAProxy gets.
+    `adopted` says that it outlived an earlier keeper; `open_files` is the limit that HAProxy gets.
     """
 
     keeper: int
     pid: int | None
+    adopted: bool
     deaths: int
     last_end: str
     open_files: int
@@ -60,7 +62,7 @@ class KeeperClient:
 
     def stop(self) -> None:
         """Stop HAProxy and its keeper, and wait until both are gone; none running is no fault."""
-        self._ask("stop")
+        self._ask("stop", seconds=_STOP_SECONDS)
         self._wait_until_gone()
         self._reap()
 
@@ -150,9 +152,9 @@ class KeeperClient:
             "--ledger", str(self._ledger),
         ]  # fmt: skip
 
-    def _ask(self, what: str) -> dict[str, Any] | None:
+    def _ask(self, what: str, *, seconds: float = _ANSWER_SECONDS) -> dict[str, Any] | None:
         """Ask the keeper; None when there is none, or when it was just leaving."""
-        deadline = Deadline.after(_ANSWER_SECONDS)
+        deadline = Deadline.after(seconds)
         try:
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.settimeout(deadline.left)
@@ -187,6 +189,7 @@ def _status(said: dict[str, Any]) -> KeeperStatus:
     return KeeperStatus(
         keeper=said["keeper"],
         pid=said["pid"],
+        adopted=said["adopted"],
         deaths=said["deaths"],
         last_end=said["last_end"],
         open_files=said["open_files"],

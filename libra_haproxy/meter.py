@@ -21,7 +21,7 @@ POLL_SECONDS = 1.0
 """How often a serving process is read: what a crash of HAProxy may lose."""
 
 LEAVING_POLL_SECONDS = 0.02
-_ANSWER_SECONDS = 2.0
+_ANSWER_SECONDS = 1.0
 _QUIET_POLLS = 3
 
 

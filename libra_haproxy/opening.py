@@ -69,7 +69,7 @@ def make_instance(settings: InstanceSettings) -> Instance:
 def _own(directory: Path, who: Identity) -> None:
     """Make a directory that HAProxy and its keeper write in, and nobody else."""
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o750, parents=True, exist_ok=True)
         if who.user is not None and who.group is not None:
             os.chown(directory, who.user, who.group)
             directory.chmod(0o770)

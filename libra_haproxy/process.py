@@ -77,9 +77,11 @@ class Process:
         """
         mark = self._keeper.log_mark()
         if self.running():
-            self._reload(digest, mark)
-        else:
-            self._start(digest, mark)
+            # One that dies again and again is not reloaded: its next start has the new file.
+            with contextlib.suppress(HaproxyDown):
+                self._reload(digest, mark)
+                return
+        self._start(digest, mark)
 
     def stop(self) -> None:
         """Stop HAProxy and its keeper."""
@@ -126,20 +128,22 @@ class Process:
         return deaths
 
     def _start(self, digest: str, mark: int) -> None:
-        status = self._keeper.status() or self._keeper.start()
-        self._seen = status
+        status = self._keeper.status()
+        # A keeper that was there already may just be starting one from the file before this.
+        excused = 0 if status is None else status.deaths + 1
+        self._seen = status = status or self._keeper.start()
         crash_point("during_start")
         deadline = Deadline.after(SERVE_SECONDS)
         while not deadline.passed:
             with contextlib.suppress(HaproxyDown, UnexpectedAnswer):
                 if self.digest() == digest:
                     return
-                if self.running():
-                    # Adopted: it runs, but from an older text.
+                if status.adopted:
+                    # It ran on without its keeper, from an older text.
                     self._reload(digest, mark)
                     return
             now = self._keeper.status()
-            if now is not None and now.deaths > status.deaths:
+            if now is not None and now.deaths > excused:
                 self._fail(StartFailed, "HAProxy did not start", mark, now.last_end)
             time.sleep(_POLL_SECONDS)
         raise HaproxyTimeout(f"HAProxy did not answer within {SERVE_SECONDS:g} s of its start")

@@ -69,7 +69,7 @@ class Store:
         Raises InstanceInUse naming the owner, and DiskError where the directory cannot be used.
         """
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
+            self._directory.mkdir(mode=0o750, parents=True, exist_ok=True)
             if self._group is not None:
                 os.chown(self._directory, -1, self._group)
                 self._directory.chmod(0o750)

@@ -159,6 +159,10 @@ class Node:
             return answer
         return None
 
+    def stop_haproxy(self) -> None:
+        """Stop HAProxy and its keeper, as a reboot would."""
+        assert self.ask_keeper("stop") is not None, "there was no keeper"
+
     @property
     def keeper_pid(self) -> int:
         status = self.ask_keeper("status")

@@ -271,7 +271,7 @@ def test_suspended_survives_a_restart_and_a_reboot(node: Node, a: HttpBackend) -
     node.start()
     assert refused(port)
     node.kill()
-    node.ask_keeper("stop")
+    node.stop_haproxy()
     node.start()
     # Then it is suspended still, and ENABLE serves
     assert refused(port)
@@ -286,7 +286,7 @@ def test_an_active_load_balancer_comes_back_after_a_reboot_before_jobs_are_taken
     port = free_port()
     assert node.update(http(port, a.node())).ok
     node.kill()
-    node.ask_keeper("stop")
+    node.stop_haproxy()
     assert refused(port)
     # When the node comes up, and gearmand has just heard of it
     node.start()
