@@ -56,7 +56,6 @@ class Serving:
 def serving(gearmand: Gearmand, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     folder = tmp_path_factory.getbasetemp() / "refusals"
     folder.mkdir()
-    folder.chmod(0o711)
     with (
         HttpBackend("a") as backend,
         Node(folder=folder, servers=[gearmand.address], name="refuser", max_nodes=5) as node,
