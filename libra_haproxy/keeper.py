@@ -23,8 +23,6 @@ import resource
 import selectors
 import signal
 import socket
-import struct
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -32,6 +30,7 @@ from types import FrameType
 from typing import Any
 
 from libra_haproxy.ledger import Ledger
+from libra_haproxy.master import RunningMaster
 from libra_haproxy.meter import Meter
 
 SCHEMA = 1
@@ -49,46 +48,6 @@ _STOP_SECONDS = 2.0
 _CLIENT_SECONDS = 1.0
 
 
-class Haproxy:
-    """A running master process, started here or found: watched by a pidfd, so never mistaken."""
-
-    def __init__(self, *, pid: int, child: subprocess.Popen[bytes] | None) -> None:
-        self.pid = pid
-        self.child = child
-        self.pidfd = os.pidfd_open(pid)
-        self.since = time.monotonic()
-
-    def kill(self, number: signal.Signals) -> None:
-        """Signal this very process; one that has ended already is no fault."""
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.pidfd, number)
-
-    def kill_group(self) -> None:
-        """Kill it with all its workers and wait until their ports are free.
-
-        The group carries the master's pid as long as one of it lives.
-        """
-        deadline = time.monotonic() + _STOP_SECONDS
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            while _lives(self.pid) and time.monotonic() < deadline:
-                os.killpg(self.pid, signal.SIGKILL)
-                time.sleep(0.005)
-
-    def wait(self, seconds: float) -> bool:
-        """Whether it ended within `seconds`."""
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.pidfd, selectors.EVENT_READ)
-            return bool(selector.select(seconds))
-
-    def reap(self) -> str:
-        """How it ended, in words; closes the handle."""
-        os.close(self.pidfd)
-        if self.child is None:
-            return "it was adopted, so its exit status is unknown"
-        status = self.child.wait()
-        return f"signal {-status}" if status < 0 else f"exit status {status}"
-
-
 class Keeper:
     """Keeps one HAProxy running from one file until it is told to stop."""
 
@@ -101,7 +60,7 @@ class Keeper:
         self._admin_socket = run_dir / "admin.sock"
         self._ledger = ledger
         self._meter: Meter | None = None
-        self._process: Haproxy | None = None
+        self._process: RunningMaster | None = None
         self._restart_at = 0.0
         self._failures = 0
         self._starts = 0
@@ -150,19 +109,14 @@ class Keeper:
     def _adopt(self) -> None:
         """Take over a HAProxy that outlived its keeper: whoever listens on the master socket."""
         try:
-            with socket.socket(socket.AF_UNIX) as probe:
-                probe.settimeout(_CLIENT_SECONDS)
-                probe.connect(str(self._master_socket))
-                size = struct.calcsize("3i")
-                peer = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-                # The connection holds the process's name while the handle is taken.
-                self._watch(Haproxy(pid=struct.unpack("3i", peer)[0], child=None))
+            found = RunningMaster.behind(self._master_socket, seconds=_CLIENT_SECONDS)
         except OSError:
             return
+        self._watch(found)
         self._adopted = True
-        _say(f"adopted HAProxy, process {self._process.pid if self._process else 0}")
+        _say(f"adopted HAProxy, process {found.pid}")
 
-    def _watch(self, process: Haproxy) -> None:
+    def _watch(self, process: RunningMaster) -> None:
         self._process = process
         self._selector.register(process.pidfd, selectors.EVENT_READ, process)
 
@@ -170,16 +124,14 @@ class Keeper:
         if self._process is not None or time.monotonic() < self._restart_at:
             return
         try:
-            child = subprocess.Popen(
-                self._command, env={}, cwd="/", stdin=subprocess.DEVNULL, start_new_session=True
-            )
+            started = RunningMaster.start(self._command)
         except OSError as error:
             self._count_death(f"cannot run {self._command[0]}: {error.strerror}", lived=0.0)
             return
         self._starts += 1
         self._adopted = False
-        self._watch(Haproxy(pid=child.pid, child=child))
-        _say(f"started HAProxy, process {child.pid}")
+        self._watch(started)
+        _say(f"started HAProxy, process {started.pid}")
 
     def _on_death(self) -> None:
         """HAProxy ended by itself: clear what is left of it and have it started again."""
@@ -258,16 +210,6 @@ class Keeper:
             process.wait(_STOP_SECONDS)
         process.kill_group()
         _say(f"HAProxy {process.pid} stopped: {process.reap()}")
-
-
-def _lives(group: int) -> bool:
-    """Whether a process of the group still runs; those that only wait to be reaped do not."""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            state, _, of, *_ = stat.read_text().rpartition(")")[2].split()
-            if int(of) == group and state not in "ZX":
-                return True
-    return False
 
 
 def _asked(line: bytes) -> str:

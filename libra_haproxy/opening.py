@@ -14,6 +14,7 @@ from libra_haproxy.ports import default_bind
 from libra_haproxy.privileges import Identity, identity
 from libra_haproxy.process import Process
 from libra_haproxy.runtime import Master, Worker
+from libra_haproxy.service import Service
 from libra_haproxy.store import Store
 
 
@@ -51,8 +52,7 @@ def make_instance(settings: InstanceSettings) -> Instance:
         haproxy=settings.haproxy,
         identity=who,
     )
-    return Instance(
-        store=store,
+    service = Service(
         process=Process(
             keeper=keeper,
             master=Master(socket_path=settings.run_dir / "master.sock"),
@@ -64,6 +64,7 @@ def make_instance(settings: InstanceSettings) -> Instance:
         maxconn=settings.maxconn,
         open_files=lambda: resource.getrlimit(resource.RLIMIT_NOFILE)[1],
     )
+    return Instance(store=store, service=service)
 
 
 def _own(directory: Path, who: Identity) -> None:

@@ -70,7 +70,7 @@ class HaproxyDriver(Driver):
     @override
     def stats(self) -> tuple[LbStatus, tuple[NodeStatus, ...]]:
         with _in_our_words():
-            state = self._instance.must_exist()
+            state, servers = self._instance.statuses()
             return LbStatus(state.status), tuple(
                 NodeStatus(
                     id=server.node_id,
@@ -78,7 +78,7 @@ class HaproxyDriver(Driver):
                     port=server.port,
                     status=server.status,
                 )
-                for server in self._instance.statuses()
+                for server in servers
             )
 
     @override
