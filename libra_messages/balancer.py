@@ -122,7 +122,9 @@ class LoadBalancer(Contract):
         description="The nodes, at least one.", json_schema_extra={"minItems": 1}
     )
     monitor: Monitor | None = Field(
-        default=None, description="How the health of the nodes is checked; not at all where absent."
+        default=None,
+        description="How the health of the nodes is checked; by a connection every 30 seconds "
+        "where absent.",
     )
     options: Options = Field(
         default_factory=lambda: Options(),

@@ -15,10 +15,11 @@ import select
 import socket
 import ssl
 import struct
-from typing import Any
+from typing import Any, NoReturn
 
 from gearman import protocol
 from gearman.connection import GearmanConnection
+from gearman.errors import ConnectionError as GearmanConnectionError
 from gearman.errors import ProtocolError
 
 from libra_common.jobs.dial import CONNECT_TIMEOUT, dial
@@ -95,6 +96,15 @@ class Connection(GearmanConnection):  # type: ignore[misc]  # pygearman carries 
             self.throw_exception(exception=error)
         opened.setblocking(False)
         self.gearman_socket = opened
+
+    def throw_exception(
+        self, message: str | None = None, exception: BaseException | None = None
+    ) -> NoReturn:
+        """Give the connection up, with a reason in plain words; the catcher names the server."""
+        self.connected = False
+        if isinstance(exception, OSError) and exception.strerror:
+            message = exception.strerror
+        raise GearmanConnectionError(message or str(exception))
 
     # What the poll loop asks
 
