@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -37,6 +38,12 @@ def check(*, haproxy: Path, config: Path, seconds: float = CHECK_SECONDS) -> Non
     if done.returncode != 0:
         said = alerts(done.stderr.decode("utf-8", "replace")) or f"exit status {done.returncode}"
         raise ConfigRefused(f"HAProxy refuses the configuration: {said}")
+
+
+def must_be_there(haproxy: Path) -> None:
+    """Raise HaproxyMissing where there is no program `haproxy` that may be run."""
+    if not (haproxy.is_file() and os.access(haproxy, os.X_OK)):
+        raise HaproxyMissing(f"there is no HAProxy to run at {haproxy}")
 
 
 def alerts(output: str) -> str:

@@ -62,6 +62,7 @@ class Instance:
         After a crash at any step this is the last state that was acknowledged or the one after.
         Raises EngineError where that state cannot be served; it stays as it is then.
         """
+        self._service.must_be_possible()
         self._store.lock(door)
         with self._changes.turn():
             self._store.discard()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from libra_common.crash import crash_point
 from libra_haproxy import limits, runtime
-from libra_haproxy.check import check
+from libra_haproxy.check import check, must_be_there
 from libra_haproxy.confirm import differences
 from libra_haproxy.errors import EngineError, HaproxyDown, NoLoadBalancer, NotInForce
 from libra_haproxy.model import Model, Protocol, State, Traffic
@@ -46,6 +46,10 @@ class Service:
         self._admin_socket = admin_socket
         self._maxconn = maxconn
         self._open_files = open_files
+
+    def must_be_possible(self) -> None:
+        """Raise HaproxyMissing where nothing could ever be served."""
+        must_be_there(self._haproxy)
 
     def render(self, state: State) -> Rendered:
         """HAProxy's file for `state`. Raises TooFewFiles where it could not be started."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import threading
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 
 from libra_common.daemon import Daemon, Readiness
 from libra_common.errors import LibraError, SettingsError
@@ -12,6 +15,8 @@ from libra_common.jobs import JobWorker
 from libra_common.settings import Settings, load
 from libra_worker.drivers.base import Driver
 from libra_worker.node import make_controller, make_driver, make_jobs
+
+LOG = logging.getLogger(__name__)
 
 PROG = "libra_worker"
 
@@ -29,18 +34,20 @@ class WorkerDaemon(Daemon):
             pid_file=settings.worker.pid,
             stop_timeout=settings.worker.stop_timeout,
         )
-        self._given = settings
+        self._in_force = settings
         self._reread = reread
         self._driver: Driver | None = None
         self._jobs: JobWorker | None = None
+        self._leaving: list[threading.Thread] = []
 
     def start(self) -> None:
         """Bring HAProxy to the stored state, and only then be found by gearmand."""
-        driver = make_driver(self._given)
+        driver = make_driver(self._in_force)
+        jobs = make_jobs(self._in_force, make_controller(self._in_force, driver))
         driver.open()
         self._driver = driver
-        self._jobs = make_jobs(self._given, make_controller(self._given, driver))
-        self._jobs.start()
+        self._jobs = jobs
+        jobs.start()
 
     def cycle(self) -> None:
         """See after HAProxy."""
@@ -48,13 +55,31 @@ class WorkerDaemon(Daemon):
             self._driver.look()
 
     def reload(self) -> None:
-        """Read the settings again; those of the logs are used at once, the others at a restart."""
-        self.use_default_settings(self._reread().default)
+        """Read settings and certificates again; what cannot change in a running worker is named.
+
+        New slots are opened with the new ones, and the old finish what they have.
+        """
+        new = self._reread()
+        if self._driver is None or self._jobs is None:
+            raise RuntimeError("reloaded before it was started")
+        jobs = make_jobs(new, make_controller(new, self._driver))
+        self.use_default_settings(new.default)
+        for name in only_at_start(self._in_force, new):
+            LOG.warning("%s has changed: it takes effect at the next start", name)
+        self._in_force, old, self._jobs = new, self._jobs, jobs
+        jobs.start()
+        thread = threading.Thread(target=old.stop, args=(self.stop_timeout,), name="leaving slots")
+        thread.daemon = True
+        thread.start()
+        self._leaving = [*(one for one in self._leaving if one.is_alive()), thread]
 
     def shutdown(self, *, fast: bool) -> None:
         """Deliver the answers of running jobs and go; traffic goes on."""
         if self._jobs is not None:
             self._jobs.stop(0.0 if fast else self.stop_timeout)
+        if not fast:
+            for thread in self._leaving:
+                thread.join(self.stop_timeout)
         if self._driver is not None and not fast:
             self._driver.close()
 
@@ -63,6 +88,31 @@ class WorkerDaemon(Daemon):
         if self._jobs is None:
             return Readiness.STARTING
         return Readiness.READY if self._jobs.registered else Readiness.SERVING
+
+    def status(self) -> str:
+        """What `systemctl status` shows: where it is registered, and how busy it is."""
+        if self._jobs is None:
+            return "bringing HAProxy to the stored state"
+        servers = ", ".join(str(server) for server in self._jobs.registered) or "no server"
+        return f"registered at {servers}; {self._jobs.status().busy} job(s) running"
+
+
+def only_at_start(old: Settings, new: Settings) -> list[str]:
+    """The settings that differ and that a running worker cannot take over."""
+    sections = {"worker": ("pid", "driver", "stop_timeout"), "default": ("daemon",)}
+    changed = [
+        f"[{section if section != 'default' else 'DEFAULT'}] {name}"
+        for section, names in sections.items()
+        for name in names
+        if getattr(getattr(old, section), name) != getattr(getattr(new, section), name)
+    ]
+    changed += [
+        f"[worker:haproxy] {field.name}"
+        for field in fields(new.haproxy)
+        if field.name != "max_nodes"
+        and getattr(old.haproxy, field.name) != getattr(new.haproxy, field.name)
+    ]
+    return changed
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -24,6 +24,13 @@ os.environ.pop("LANGUAGE", None)
 os.environ.update([("LC_ALL", "C.UTF-8"), ("TZ", "UTC"), (MARK.split("=")[0], MARK.split("=")[1])])
 time.tzset()
 
+# Whoever runs the tests in the background has them ignore these, and every child would inherit it.
+for number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(
+            number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        )
+
 # Examples are timed by the machine's mood, so no deadline; CI draws the same ones each time.
 settings.register_profile("default", deadline=None, print_blob=True)
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 FIRST = 0.25
 """Upper end of the first wait, in seconds."""
 
-CAP = 4.0
-"""Upper end of every later wait, in seconds; keeps the way back under 5 s."""
+CAP = 3.0
+"""Upper end of every later wait, in seconds; keeps the way back well under 5 s."""
 
 
 def delay(attempt: int, chance: float, *, first: float = FIRST, cap: float = CAP) -> float:

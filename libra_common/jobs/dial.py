@@ -33,7 +33,7 @@ def dial(
     verified. `timeout` is in seconds for all addresses together. Raises OSError (TimeoutError,
     socket.gaierror and ssl.SSLError are kinds of it), the last address's reason.
     """
-    context = tls.context() if tls else None
+    context = tls.context if tls else None
     addresses = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
     deadline = time.monotonic() + timeout
     reason: OSError = TimeoutError(f"no connection to {server} within {timeout:g} s")

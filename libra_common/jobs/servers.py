@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from libra_common.errors import SettingsError
@@ -52,24 +52,23 @@ def parse_server(text: str) -> GearmanServer:
 class TlsFiles:
     """The three PEM files of mutual TLS: our private key, our certificate, the trusted authority.
 
-    The files are read again for every connection, so that replaced ones serve from the next
-    connection on.
+    They are read once: files that are replaced serve with the next `TlsFiles`, and broken ones
+    never put out what works. Raises OSError (of which ssl.SSLError is one) when a file cannot be
+    read or used.
     """
 
     key: Path
     cert: Path
     ca: Path
+    context: ssl.SSLContext = field(init=False, repr=False, compare=False)
+    """Demands TLS 1.2 or later and a verified server name."""
 
-    def context(self) -> ssl.SSLContext:
-        """Load the files into a client context that demands TLS 1.2 and a verified server name.
-
-        Raises OSError (of which ssl.SSLError is one) when a file cannot be read or used.
-        """
+    def __post_init__(self) -> None:
         context = ssl.create_default_context(cafile=str(self.ca))
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         # The password callback keeps OpenSSL from asking for a passphrase on the terminal.
         context.load_cert_chain(str(self.cert), str(self.key), password=lambda: "")
-        return context
+        object.__setattr__(self, "context", context)
 
 
 def tls_from(key: str | None, cert: str | None, ca: str | None) -> TlsFiles | None:
@@ -86,7 +85,6 @@ def tls_from(key: str | None, cert: str | None, ca: str | None) -> TlsFiles | No
         raise SettingsError(
             f"TLS needs ssl_key, ssl_cert and ssl_ca together; missing: {', '.join(missing)}"
         )
-    files = TlsFiles(Path(key), Path(cert), Path(ca))
     for name, value in given.items():
         try:
             Path(str(value)).read_bytes()
@@ -97,12 +95,11 @@ def tls_from(key: str | None, cert: str | None, ca: str | None) -> TlsFiles | No
     except OSError as error:
         raise SettingsError(f"ssl_ca: no usable certificate in {ca!r}: {error}") from error
     try:
-        files.context()
+        return TlsFiles(Path(key), Path(cert), Path(ca))
     except OSError as error:
         raise SettingsError(
             f"ssl_key {key!r} and ssl_cert {cert!r} cannot be used together: {error}"
         ) from error
-    return files
 
 
 def _ipv6(host: str, text: str) -> str:

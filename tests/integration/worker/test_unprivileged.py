@@ -55,7 +55,9 @@ def make_ordinary(make_node: Callable[..., Node]) -> Callable[..., Node]:
 
 
 def status_of(pid: int, field: str) -> str:
-    found = re.search(rf"^{field}:[ \t]*(.*)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    found = re.search(
+        rf"^{field}:[ \t]*(.*)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE
+    )
     assert found is not None
     return found[1]
 

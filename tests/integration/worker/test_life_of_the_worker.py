@@ -1,0 +1,387 @@
+"""The worker as init scripts and operators know it: start, stop, reload, and what it says."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trustme
+
+from libra_client.client import Result
+from libra_common.exits import Exit
+from tests.support.backends import HttpBackend
+from tests.support.gearmand import Gearmand
+from tests.support.need import program
+from tests.support.node import Node
+from tests.support.ports import free_port
+from tests.support.tlsfront import TlsFront
+from tests.support.traffic import get, serves
+from tests.support.wait import until
+
+
+def lb(port: int, *nodes: dict[str, object]) -> dict[str, object]:
+    return {"protocol": "HTTP", "port": port, "nodes": list(nodes)}
+
+
+def slow_haproxy(folder: Path, seconds: int) -> str:
+    """HAProxy whose check takes its time once there is a file `slow`."""
+    path = folder / "haproxy"
+    path.write_text(
+        f'#!/bin/sh\n[ "$1" = -c ] && [ -e {folder}/slow ] && sleep {seconds}\n'
+        f'exec {program("haproxy")} "$@"\n'
+    )
+    path.chmod(0o755)
+    return str(path)
+
+
+def in_thread(job: Callable[[], Result]) -> tuple[threading.Thread, list[Result]]:
+    results: list[Result] = []
+    thread = threading.Thread(target=lambda: results.append(job()))
+    thread.start()
+    return thread, results
+
+
+def run(node: Node, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "libra_worker.main", "--config-file", str(node.config), *options],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+# -- stopping ------------------------------------------------------------------------------
+
+
+def test_a_stop_delivers_the_answer_of_the_running_update(
+    make_node: Callable[..., Node], folder: Path, a: HttpBackend
+) -> None:
+    # Given an UPDATE that takes two seconds
+    node, port = make_node(haproxy=slow_haproxy(folder, 2)), free_port()
+    (folder / "slow").touch()
+    thread, results = in_thread(lambda: node.update(lb(port, a.node())))
+    until(lambda: (node.state_dir / "haproxy.cfg.new").exists(), "the update is under way")
+    # When the worker is stopped
+    assert node.stop() == Exit.OK
+    # Then the answer came, and the load balancer goes on without the worker
+    thread.join(30)
+    assert results[0].ok
+    assert get(port).body == b"a"
+
+
+def test_a_second_signal_leaves_at_once_and_the_rerun_is_harmless(
+    make_node: Callable[..., Node], folder: Path, a: HttpBackend
+) -> None:
+    node, port = make_node(haproxy=slow_haproxy(folder, 4)), free_port()
+    (folder / "slow").touch()
+    thread, results = in_thread(lambda: node.update(lb(port, a.node())))
+    until(lambda: (node.state_dir / "haproxy.cfg.new").exists(), "the update is under way")
+    # When it is told twice
+    assert node.process is not None
+    node.process.terminate()
+    time.sleep(0.3)
+    node.process.terminate()
+    assert node.process.wait(3) == Exit.HURRIED
+    # Then gearmand gives the job to the next one, and it passes
+    (folder / "slow").unlink()
+    node.start()
+    thread.join(60)
+    assert results[0].ok
+    assert get(port).body == b"a"
+
+
+# -- reloading -----------------------------------------------------------------------------
+
+
+def slots(gearmand: Gearmand, node: Node) -> set[str]:
+    done = subprocess.run(
+        [program("gearadmin"), "-h", "127.0.0.1", "-p", str(gearmand.port), "--workers"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    lines = [line.split() for line in done.stdout.splitlines()]
+    return {words[2] for words in lines if words[-1:] == [node.name]}
+
+
+def test_gearadmin_shows_a_nodes_slots_by_name(node: Node, gearmand: Gearmand) -> None:
+    wanted = {f"{node.name}/{slot}" for slot in range(1, 5)}
+    until(lambda: slots(gearmand, node) == wanted, "four slots, each with its name")
+
+
+def hang_up(node: Node) -> None:
+    assert node.process is not None
+    node.process.send_signal(signal.SIGHUP)
+
+
+def edit(node: Node, old: str, new: str) -> None:
+    text = node.config.read_text()
+    assert old in text
+    node.config.write_text(text.replace(old, new))
+
+
+def test_a_reload_takes_new_settings_without_dropping_a_job(
+    make_node: Callable[..., Node], gearmand: Gearmand, folder: Path, a: HttpBackend
+) -> None:
+    # Given a worker with a slow UPDATE under way
+    node, port = make_node(haproxy=slow_haproxy(folder, 2)), free_port()
+    (folder / "slow").touch()
+    thread, results = in_thread(lambda: node.update(lb(port, a.node())))
+    until(lambda: (node.state_dir / "haproxy.cfg.new").exists(), "the update is under way")
+    # When its settings change and it is told
+    edit(node, "[worker]", "[worker]\nslots = 7")
+    edit(node, "log_level = debug", "log_level = info")
+    node.write_config  # noqa: B018 - the file was edited by hand on purpose
+    edit(node, "[worker:haproxy]", "[worker:haproxy]\nmax_nodes = 1\nmaxconn = 500")
+    hang_up(node)
+    # Then the new ones serve, what cannot change is named, and the old job was answered
+    until(lambda: len(slots(gearmand, node)) == 7, "seven slots, and the old ones gone", 30)
+    thread.join(30)
+    assert results[0].ok
+    assert "[worker:haproxy] maxconn has changed: it takes effect at the next start" in node.said()
+    result = node.update(lb(port, a.node(id=1), {"address": "127.0.0.9", "port": 1}))
+    assert result.error_code == "malformed_message"
+    assert node.do("DISCOVER").answer["limits"]["max_nodes"] == 1
+
+
+def test_a_reload_with_a_fault_keeps_the_old_settings(node: Node, gearmand: Gearmand) -> None:
+    # Given a worker whose file is then spoilt
+    edit(node, "[worker]", "[worker]\nslots = many")
+    hang_up(node)
+    # Then it says so by name, and goes on as before
+    until(lambda: "the old settings stay in force" in node.said(), "it is refused")
+    assert "slots = 'many'" in node.said()
+    assert node.do("DISCOVER").ok
+    assert len(slots(gearmand, node)) == 4
+
+
+def test_a_reload_takes_new_certificates_and_keeps_the_old_ones_on_any_fault(
+    make_node: Callable[..., Node], gearmand: Gearmand, folder: Path
+) -> None:
+    # Given a worker that speaks TLS to gearmand, with a certificate of its own
+    authority, stranger = trustme.CA(), trustme.CA()
+    files = {name: folder / f"{name}.pem" for name in ("ca", "server", "key", "cert")}
+    authority.cert_pem.write_to_path(str(files["ca"]))
+    server = authority.issue_cert("127.0.0.1")
+    server.private_key_and_cert_chain_pem.write_to_path(str(files["server"]))
+
+    def issue(by: trustme.CA) -> None:
+        leaf = by.issue_cert("node.example")
+        leaf.private_key_pem.write_to_path(str(files["key"]))
+        leaf.cert_chain_pems[0].write_to_path(str(files["cert"]))
+
+    issue(authority)
+    with TlsFront(
+        folder=folder, target=gearmand.port, pem=files["server"], ca=files["ca"], tls="TLSv1.3"
+    ) as front:
+        node = make_node(start=False)
+        edit(node, f"servers = {gearmand.address}", f"servers = 127.0.0.1:{front.port}\n" + "".join(
+            f"ssl_{name} = {files[name]}\n" for name in ("key", "cert", "ca")
+        ))  # fmt: skip
+        node.start()
+        assert node.do("DISCOVER").ok
+        # When the certificate is replaced by half of one
+        files["cert"].write_text(files["cert"].read_text()[:100])
+        hang_up(node)
+        # Then that is refused, and the old one serves
+        until(lambda: "the old settings stay in force" in node.said(), "it is refused")
+        assert node.do("DISCOVER").ok
+        # And a good one is taken over
+        issue(authority)
+        hang_up(node)
+        until(lambda: node.said().count("] reloaded") or "reloaded\n" in node.said(), "it is taken")
+        until(lambda: node.do("DISCOVER").ok, "it serves with the new one")
+        # And one of a stranger's gets no further than the door
+        issue(stranger)
+        hang_up(node)
+        until(lambda: not slots(gearmand, node), "it is not let in", 30)
+
+
+@pytest.mark.parametrize("missing", ["ssl_key", "ssl_cert", "ssl_ca"])
+def test_tls_with_a_part_missing_is_no_start_and_never_plain_text(
+    make_node: Callable[..., Node], gearmand: Gearmand, folder: Path, missing: str
+) -> None:
+    # Given settings that name two of the three files
+    node = make_node(start=False)
+    lines = "".join(
+        f"{name} = {folder}/x\n" for name in ("ssl_key", "ssl_cert", "ssl_ca") if name != missing
+    )
+    edit(node, "[gearman]\n", f"[gearman]\n{lines}")
+    # When it is started
+    done = run(node)
+    # Then it does not start, and says what is missing
+    assert done.returncode == Exit.CONFIG
+    assert missing in done.stderr
+    assert not slots(gearmand, node)
+
+
+# -- exit codes ------------------------------------------------------------------------------
+
+
+def test_a_second_instance_is_refused_by_the_first_ones_pid(node: Node) -> None:
+    done = run(node)
+    assert done.returncode == Exit.ALREADY_RUNNING
+    assert node.process is not None
+    assert str(node.process.pid) in done.stderr
+
+
+def test_a_stale_pid_file_after_a_kill_is_no_obstacle(node: Node) -> None:
+    node.kill()
+    assert (node.folder / "pid").exists()
+    node.start()
+    assert node.process is not None
+    assert (node.folder / "pid").read_text().strip() == str(node.process.pid)
+
+
+def test_the_pid_of_a_living_stranger_is_no_obstacle_and_he_lives_on(
+    make_node: Callable[..., Node],
+) -> None:
+    node = make_node(start=False)
+    with subprocess.Popen(["/bin/sleep", "60"]) as stranger:
+        (node.folder / "pid").write_text(f"{stranger.pid}\n")
+        node.start()
+        assert node.do("DISCOVER").ok
+        assert node.stop() == Exit.OK
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+def test_a_pid_file_that_holds_something_else_is_refused_and_left_alone(
+    make_node: Callable[..., Node],
+) -> None:
+    node = make_node(start=False)
+    (node.folder / "pid").write_text("[worker]\nname = precious\n")
+    done = run(node)
+    assert done.returncode == Exit.BAD_PIDFILE
+    assert str(node.folder / "pid") in done.stderr
+    assert "precious" in (node.folder / "pid").read_text()
+
+
+def test_without_haproxy_there_is_no_start(make_node: Callable[..., Node], folder: Path) -> None:
+    node = make_node(start=False, haproxy=str(folder / "none"))
+    done = run(node)
+    assert done.returncode == Exit.UNAVAILABLE
+    assert f"there is no HAProxy to run at {folder / 'none'}" in done.stderr
+
+
+def test_a_stored_state_that_cannot_be_served_is_no_start_and_is_kept(
+    node: Node, a: HttpBackend
+) -> None:
+    # Given a node whose port was taken by a stranger while it was down
+    port = free_port()
+    assert node.update(lb(port, a.node())).ok
+    node.kill()
+    node.stop_haproxy()
+    with HttpBackend("stranger", port):
+        # When it is started
+        done = run(node)
+        # Then it says so and does not claim to be there
+        assert done.returncode == Exit.UNAVAILABLE
+        assert "Address already in use" in done.stderr
+        assert get(port).body == b"stranger"
+    # And once the port is free, the keeper serves the stored state even without the worker
+    until(lambda: serves(port, b"a"), "it serves", 30)
+    node.start()
+    assert node.do("STATS").ok
+
+
+def detached_pid(node: Node) -> int:
+    return int((node.folder / "pid").read_text())
+
+
+def test_detaching_returns_0_once_served_and_registered(
+    node: Node, gearmand: Gearmand, a: HttpBackend
+) -> None:
+    # Given a stored load balancer and nothing running
+    port = free_port()
+    assert node.update(lb(port, a.node())).ok
+    node.stop()
+    node.stop_haproxy()
+    # When the worker is started as init scripts do
+    done = run(node, "--daemon")
+    # Then at its return the state is served and gearmand knows the node
+    assert done.returncode == Exit.OK, done.stderr
+    assert get(port).body == b"a"
+    assert slots(gearmand, node)
+    os.kill(detached_pid(node), signal.SIGTERM)
+    until(lambda: not (node.folder / "pid").exists(), "it ends")
+
+
+@pytest.mark.timeout(120)
+def test_detaching_while_gearmand_is_away_serves_and_returns_75(
+    make_node: Callable[..., Node], folder: Path, a: HttpBackend
+) -> None:
+    # Given a node with a load balancer, whose gearmand is away at the next start
+    with Gearmand() as own:
+        node = make_node(start=False)
+        edit(node, f"servers = {node.servers[0]}", f"servers = {own.address}")
+        node.servers = (own.address,)
+        node.start()
+        port = free_port()
+        assert node.update(lb(port, a.node())).ok
+        node.stop()
+        node.stop_haproxy()
+        own.kill()
+        # When it is started
+        done = run(node, "--daemon")
+        # Then it warns by its exit code, and serves
+        assert done.returncode == Exit.NOT_READY
+        assert "regist" in done.stderr
+        assert get(port).body == b"a"
+        # And when gearmand comes, it is there
+        own.start()
+        until(node.registered, "it is registered", 30)
+        os.kill(detached_pid(node), signal.SIGTERM)
+        until(lambda: not (node.folder / "pid").exists(), "it ends")
+
+
+def test_settings_are_checked_shown_and_sampled_without_starting_anything(
+    make_node: Callable[..., Node],
+) -> None:
+    node = make_node(start=False)
+    assert run(node, "--check-config").returncode == Exit.OK
+    assert f"name = {node.name}" in run(node, "--print-config").stdout
+    assert "[worker:haproxy]" in run(node, "--generate-sample-config").stdout
+    edit(node, "[worker]", "[worker]\nslts = 4")
+    done = run(node, "--check-config")
+    assert done.returncode == Exit.CONFIG
+    assert "slots" in done.stdout + done.stderr
+    assert not node.state_dir.exists()
+
+
+# -- under pressure --------------------------------------------------------------------------
+
+
+def test_reads_are_answered_while_changes_hang_and_wait(
+    make_node: Callable[..., Node], folder: Path, a: HttpBackend
+) -> None:
+    # Given an UPDATE that hangs in HAProxy's check, and four more that wait for it
+    node, port = make_node(haproxy=slow_haproxy(folder, 60)), free_port()
+    assert node.update(lb(port, a.node())).ok
+    (folder / "slow").touch()
+    changes = [
+        in_thread(lambda weight=weight: node.update(lb(port, a.node(weight=weight))))  # type: ignore[misc]
+        for weight in range(2, 7)
+    ]
+    until(lambda: (node.state_dir / "haproxy.cfg.new").exists(), "one hangs")
+    # When two hundred STATS come one after the other
+    took = sorted(node.do("STATS").elapsed for _ in range(200))
+    # Then they are answered meanwhile (the figure is for the reader; machines differ)
+    print(f"STATS beside hanging changes: median {took[100]:.4f} s, p99 {took[198]:.4f} s")
+    assert any(thread.is_alive() for thread, _ in changes)
+    for thread, results in changes:
+        thread.join(90)
+        assert results[0].error_code == "haproxy_timeout"
+    (folder / "slow").unlink()
+    assert node.update(lb(port, a.node(weight=9))).ok
