@@ -25,9 +25,6 @@ LOG = logging.getLogger(__name__)
 Message = Mapping[str, Any]
 Fields = dict[str, Any]
 
-_LATER = frozenset({worker.Archive.action, worker.Metrics.action})
-"""Actions that are understood and refused: this release cannot do them."""
-
 
 class NotConfigured(LibraError):
     """The operator has not set up what the action needs."""
@@ -45,7 +42,8 @@ class Controller:
     """Answers the messages of one node.
 
     `message_limit` (bytes) and `max_nodes` are what DISCOVER tells and what is refused above;
-    `diagnose` looks at the network when DIAGNOSTICS asks.
+    `diagnose` looks at the network when DIAGNOSTICS asks; `archive` carries out an ARCHIVE and
+    gives the fields that its answer adds.
     """
 
     def __init__(
@@ -55,11 +53,13 @@ class Controller:
         diagnose: Callable[[], Diagnosis],
         max_nodes: int,
         message_limit: int,
+        archive: Callable[[worker.Archive], Fields] | None = None,
     ) -> None:
         self._driver = driver
         self._diagnose = diagnose
         self._max_nodes = max_nodes
         self._message_limit = message_limit
+        self._archive = archive
 
     def answer(self, data: bytes) -> bytes:
         """Answer one message; raises nothing that is foreseen."""
@@ -117,7 +117,9 @@ class Controller:
             case worker.Diagnostics():
                 return self._diagnostics()
             case worker.Archive():
-                raise NotConfigured("ARCHIVE is not configured on this node")
+                if self._archive is None:
+                    raise NotConfigured("ARCHIVE is not configured on this node")
+                return {**self._lb_status(), **self._archive(request)}
             case worker.Metrics():
                 self._driver.stats()
                 raise NotSupported("METRICS is not supported by this release")
@@ -135,7 +137,7 @@ class Controller:
             **self._lb_status(),
             "version": MESSAGES,
             "release": RELEASE,
-            "actions": [action for action in worker.ACTIONS if action not in _LATER],
+            "actions": [action for action in worker.ACTIONS if self._can(action)],
             "limits": {
                 "load_balancers": 2,
                 "max_nodes": self._max_nodes,
@@ -158,6 +160,12 @@ class Controller:
                 **self._driver.describe(),
             },
         }
+
+    def _can(self, action: str) -> bool:
+        """Whether this node does more for `action` than refuse it."""
+        if action == worker.Archive.action:
+            return self._archive is not None
+        return action != worker.Metrics.action
 
     def _healthy(self) -> bool | None:
         try:

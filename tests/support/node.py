@@ -26,7 +26,7 @@ class Node:
     """A load balancer node named `name`, served by the job servers at `servers`.
 
     `folder` must be short, since unix sockets live below it. `environment` is added to the
-    worker's, `prefix` stands before its command.
+    worker's, `prefix` stands before its command, `module` and its arguments are what Python runs.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class Node:
         name: str = "node",
         haproxy: str | None = None,
         prefix: Sequence[str] = (),
+        module: Sequence[str] = ("libra_worker.main",),
         **worker_haproxy: object,
     ) -> None:
         self.folder = folder
@@ -44,6 +45,7 @@ class Node:
         self.servers = tuple(servers)
         self.haproxy = haproxy or program("haproxy")
         self.prefix = tuple(prefix)
+        self.module = tuple(module)
         # The tests' Python may live where no other user may look.
         self.user = "haproxy" if _everybody_may_run(sys.executable) else "root"
         self.process: subprocess.Popen[bytes] | None = None
@@ -89,7 +91,7 @@ class Node:
                     *self.prefix,
                     sys.executable,
                     "-m",
-                    "libra_worker.main",
+                    *self.module,
                     "--config-file",
                     str(self.config),
                 ],
@@ -225,6 +227,21 @@ class Node:
 
     def do(self, action: str, timeout: float = 60) -> Result:
         return self.send({"hpcs_action": action}, timeout)
+
+
+def submit(node: Node, message: dict[str, Any]) -> subprocess.Popen[bytes]:
+    """Send a message by a client of its own, which can be killed too."""
+    host, _, port = node.servers[0].rpartition(":")
+    client = subprocess.Popen(
+        [program("gearman"), "-h", host, "-p", port, "-f", node.name],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert client.stdin is not None
+    client.stdin.write(json.dumps(message).encode())
+    client.stdin.close()
+    client.stdin = None  # so that `communicate` does not look for it
+    return client
 
 
 def _let_haproxy_through(folder: Path) -> None:

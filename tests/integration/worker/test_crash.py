@@ -11,8 +11,7 @@ import pytest
 
 from tests.support.backends import HttpBackend
 from tests.support.load import getting
-from tests.support.need import program
-from tests.support.node import Node
+from tests.support.node import Node, submit
 from tests.support.ports import free_port
 from tests.support.traffic import get, refused
 from tests.support.wait import until
@@ -28,21 +27,6 @@ STEPS = [
     "after_reload",
     "after_confirm",
 ]
-
-
-def submit(node: Node, message: dict[str, Any]) -> subprocess.Popen[bytes]:
-    """Send a message by a client of its own, which can be killed too."""
-    host, _, port = node.servers[0].rpartition(":")
-    client = subprocess.Popen(
-        [program("gearman"), "-h", host, "-p", port, "-f", node.name],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    assert client.stdin is not None
-    client.stdin.write(json.dumps(message).encode())
-    client.stdin.close()
-    client.stdin = None  # so that `communicate` does not look for it
-    return client
 
 
 def crash(node: Node, step: str, message: dict[str, Any]) -> subprocess.Popen[bytes]:
