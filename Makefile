@@ -1,13 +1,14 @@
 # Each target sets up what it needs (bin/setup); on a machine without make, call bin/demo
 # and bin/test yourself.
 
-.PHONY: help setup demo test test-all lint format clean
+.PHONY: help setup demo test test-all bench lint format clean
 
 help:
 	@echo "make setup     Debian packages and .venv"
 	@echo "make demo      watch one worker live through its jobs"
 	@echo "make test      unit and integration tests"
 	@echo "make test-all  the slow ones too"
+	@echo "make bench     measure Libra against other ways (some 9 minutes)"
 	@echo "make lint      ruff, formatting, mypy --strict"
 	@echo "make format    let ruff put things right"
 	@echo "make clean     remove all that the above have made, .venv included"
@@ -23,6 +24,10 @@ test:
 
 test-all:
 	bin/test --all
+
+bench:
+	bin/setup bench
+	.venv/bin/python -m tests.bench
 
 lint: setup
 	.venv/bin/ruff check .

@@ -82,10 +82,19 @@ class Client:
         return read_answer(raw, response_field=response_field, elapsed=self._clock() - began)
 
     def update(
-        self, node: str, configuration: Mapping[str, Any], timeout: float = UPDATE_TIMEOUT
+        self,
+        node: str,
+        configuration: Mapping[str, Any],
+        timeout: float = UPDATE_TIMEOUT,
+        *,
+        generation: int | None = None,
     ) -> Result:
-        """Give a node its whole configuration (`loadBalancers`); what it leaves out goes away."""
-        return self.submit(node, {**configuration, "hpcs_action": "UPDATE"}, timeout)
+        """Give a node its whole configuration (`loadBalancers`); what it leaves out goes away.
+
+        `generation` is your own number of it; one older than the applied is refused.
+        """
+        fence = {} if generation is None else {"generation": generation}
+        return self.submit(node, {**configuration, **fence, "hpcs_action": "UPDATE"}, timeout)
 
     def suspend(self, node: str, timeout: float = UPDATE_TIMEOUT) -> Result:
         """Refuse all traffic until `enable`."""
@@ -106,6 +115,22 @@ class Client:
     def stats(self, node: str, timeout: float = QUERY_TIMEOUT) -> Result:
         """Ask whether HAProxy answers, and for the state of each member."""
         return self._act(node, "STATS", timeout)
+
+    def history(self, node: str, timeout: float = QUERY_TIMEOUT) -> Result:
+        """Ask for the last five configurations that were in force, newest first."""
+        return self._act(node, "HISTORY", timeout)
+
+    def rollback(
+        self,
+        node: str,
+        entry: int,
+        timeout: float = UPDATE_TIMEOUT,
+        *,
+        generation: int | None = None,
+    ) -> Result:
+        """Apply a configuration of the history once more; `generation` as in `update`."""
+        fence = {} if generation is None else {"generation": generation}
+        return self.submit(node, {**fence, "hpcs_action": "ROLLBACK", "entry": entry}, timeout)
 
     def diagnostics(self, node: str, timeout: float = QUERY_TIMEOUT) -> Result:
         """Ask what the node can reach."""

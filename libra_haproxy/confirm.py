@@ -7,7 +7,7 @@ just written, which would only prove that HAProxy can read.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from libra_haproxy.model import LoadBalancer, Model
 from libra_haproxy.runtime import ServerRow
@@ -21,11 +21,13 @@ def differences(
     suspended: bool,
     frontends: Mapping[str, str],
     servers: Iterable[ServerRow],
+    leaving: Container[tuple[str, str]] = (),
 ) -> list[str]:
     """Say what differs, one line each; an empty list means in force.
 
     A suspended model is in force when none of its frontends is open. Frontends that the model
-    does not have must not be there either: what was left out goes away.
+    does not have must not be there either: what was left out goes away. `leaving` are servers
+    (backend, name) that may be there as long as they take nothing new.
     """
     open_ones = {name for name, status in frontends.items() if status == "OPEN"}
     wanted = set() if suspended else {lb.frontend for lb in model.load_balancers}
@@ -35,6 +37,8 @@ def differences(
         return found
     rows: dict[str, dict[str, _Seen]] = {}
     for row in servers:
+        if row.maintenance and (row.backend, row.name) in leaving:
+            continue
         rows.setdefault(row.backend, {})[row.name] = (
             row.number,
             _canonical(row.address),

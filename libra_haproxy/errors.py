@@ -86,6 +86,18 @@ class LoadBalancerDeleted(EngineError):
     code = "deleted"
 
 
+class StaleGeneration(EngineError):
+    """The sender's generation is older than the applied one, or another sender's equal one."""
+
+    code = "stale_generation"
+
+
+class NoSuchEntry(EngineError):
+    """The history does not hold the entry that was asked for."""
+
+    code = "no_such_entry"
+
+
 class StateUnreadable(EngineError):
     """The stored state is damaged or of a newer schema; it is left as it is."""
 

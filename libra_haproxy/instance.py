@@ -11,9 +11,18 @@ import logging
 from dataclasses import dataclass, replace
 
 from libra_common.crash import crash_point
-from libra_haproxy import numbering
-from libra_haproxy.errors import EngineError, LoadBalancerDeleted, NoLoadBalancer
+from libra_haproxy import numbering, reports
+from libra_haproxy.errors import (
+    ConfigRefused,
+    EngineError,
+    LoadBalancerDeleted,
+    NoLoadBalancer,
+)
+from libra_haproxy.history import UPDATE, WENT_BACK, Entry, History, refuse_stale
+from libra_haproxy.late import LateCheck
 from libra_haproxy.model import Model, State, Status
+from libra_haproxy.plan import AtRunTime, ByReload
+from libra_haproxy.reports import Report, Reports
 from libra_haproxy.service import Service, model_of
 from libra_haproxy.store import Store
 from libra_haproxy.turnstile import Turnstile
@@ -40,8 +49,12 @@ class Instance:
     def __init__(self, *, store: Store, service: Service) -> None:
         self._store = store
         self._service = service
+        self._history = History(store)
+        self._late = LateCheck(check=self._check_late, refused=self._on_late_refusal)
+        self._reports = Reports(store.config.with_name(reports.NAME))
         self._changes = Turnstile()
         self._state = State()
+        self._sound: State | None = None  # the last whose file HAProxy has checked
         self._deaths = 0
 
     @property
@@ -74,31 +87,33 @@ class Instance:
                     raise
                 LOG.error("the last change cannot be brought into force: %s", error)
                 self._undo()
+            self._history.open(self._state)
 
     def close(self) -> None:
         """Give the Instance up; HAProxy goes on serving."""
         with self._changes.turn():
             self._store.unlock()
 
-    def apply(self, wanted: Model) -> State:
+    def apply(self, wanted: Model, *, generation: int | None = None) -> State:
         """Make `wanted` the whole configuration; a suspended load balancer stays suspended.
 
-        Returns the state in force. Raises EngineError, and has changed nothing then.
+        `generation` is the sender's own number of it, None where it has none. Returns the state
+        in force. Raises StaleGeneration where a newer one, or another of the same number, is in
+        force, or another EngineError; it has changed nothing then.
         """
         with self._changes.turn():
-            old = self._state
-            model, next_numbers = numbering.assign(
-                wanted, previous=old.model, next_numbers=old.next_numbers
-            )
-            status = Status.SUSPENDED if old.suspended else Status.ACTIVE
-            return self._change(
-                State(
-                    status=status,
-                    generation=old.generation,
-                    model=model,
-                    next_numbers=next_numbers,
-                )
-            )
+            return self._apply(wanted, generation=generation, reason=UPDATE)
+
+    def rollback(self, entry: int, *, generation: int | None = None) -> State:
+        """Apply the configuration of an entry of the history once more, otherwise as `apply` does.
+
+        A server that is in force now keeps its number. Raises NoSuchEntry too.
+        """
+        with self._changes.turn():
+            self.must_exist()
+            kept = self._history.find(entry)
+            reason = f"rollback to {entry}"
+            return self._apply(kept.model, generation=generation, reason=reason, restores=entry)
 
     def suspend(self) -> State:
         """Refuse all traffic until `enable`, over restarts and reboots; cut what is going on."""
@@ -177,11 +192,48 @@ class Instance:
             for server in lb.servers
         ]
 
+    def history(self) -> tuple[Entry, ...]:
+        """The last configurations that were in force, newest first.
+
+        Raises NoLoadBalancer or LoadBalancerDeleted.
+        """
+        self.must_exist()
+        return self._history.entries()
+
+    def report(self, *, ack: int | None = None) -> tuple[State, Report]:
+        """The state, and the traffic since an earlier report; `reports` has the rule of `ack`.
+
+        Raises NoLoadBalancer, LoadBalancerDeleted, HaproxyTimeout, StateUnreadable or DiskError.
+        """
+        state = self.must_exist()
+        return state, self._reports.next(self._service.books(), ack=ack)
+
     def answers(self) -> bool:
         """Whether HAProxy answers on its socket. Raises HaproxyTimeout when it hangs."""
         return self._service.answers()
 
     # -- the story of a change ---------------------------------------------------------------
+
+    def _apply(
+        self, wanted: Model, *, generation: int | None, reason: str, restores: int | None = None
+    ) -> State:
+        """`apply`, in one's turn."""
+        old = self._state
+        model, next_numbers = numbering.assign(
+            wanted, previous=old.model, next_numbers=old.next_numbers
+        )
+        refuse_stale(generation, applied=old.sender_generation, same=model == old.model)
+        state = self._change(
+            State(
+                status=Status.SUSPENDED if old.suspended else Status.ACTIVE,
+                generation=old.generation,
+                sender_generation=old.sender_generation if generation is None else generation,
+                model=model,
+                next_numbers=next_numbers,
+            )
+        )
+        self._history.record(state, reason, sender_generation=generation, restores=restores)
+        return state
 
     def _change(self, wanted: State) -> State:
         """Bring `wanted` into force or leave everything as it was."""
@@ -191,11 +243,13 @@ class Instance:
         served = now.model is not None and self._service.serves(wanted, rendered)
         if served and wanted == now:
             return now
+        way = AtRunTime(()) if served else self._service.way(now, wanted)
         self._service.refuse_unusable_ports(wanted, now=now)
         wanted = replace(wanted, generation=now.generation + 1)
         try:
             candidate = self._store.stage(wanted, rendered.text)
-            self._service.check(candidate)
+            if isinstance(way, ByReload):
+                self._service.check(candidate)
             crash_point("after_check")
         except BaseException:
             self._store.discard()
@@ -203,7 +257,7 @@ class Instance:
         self._store.commit()
         try:
             if not served:
-                self._service.bring_into_force(wanted, rendered)
+                self._service.bring_into_force(wanted, rendered, way)
         except EngineError as error:
             LOG.error("change %d failed: %s; restoring", wanted.generation, error)
             self._undo()
@@ -211,7 +265,32 @@ class Instance:
         self._store.confirm()
         crash_point("after_confirm")
         self._state = wanted
+        if isinstance(way, ByReload):
+            self._sound = wanted
+        else:
+            self._late.due()
         return wanted
+
+    def _check_late(self) -> None:
+        state = self._state
+        if state.model is not None:
+            self._service.check(self._store.config)
+            self._sound = state
+
+    def _on_late_refusal(self, error: ConfigRefused) -> None:
+        """Go back to the last state whose file HAProxy took, and trust run time no more."""
+        LOG.critical("a file made at run time was refused, so going back: %s", error)
+        with self._changes.turn():
+            self._service.reload_only()
+            sound = self._sound
+            if sound is None or self._state.model is None:
+                return
+            try:
+                # Neither a server's number nor a sender's generation is ever used twice.
+                back = replace(self._state, status=sound.status, model=sound.model)
+                self._history.record(self._change(back), WENT_BACK)
+            except EngineError as failure:
+                LOG.critical("going back failed: %s", failure)
 
     def _undo(self) -> None:
         """Put the last good pair back on disk and, where HAProxy left it, into force."""
@@ -238,7 +317,7 @@ class Instance:
             self._service.check(self._store.stage(state, rendered.text))
             self._store.commit()
         if reload or not self._service.serves(state, rendered):
-            self._service.bring_into_force(state, rendered)
+            self._service.bring_into_force(state, rendered, ByReload("recovery"))
         self._store.confirm()
         self._service.look()
 
@@ -246,6 +325,7 @@ class Instance:
         """Leave nothing of a load balancer: no process, no file."""
         self._service.stop()
         self._store.erase()
+        self._history.forget()
 
 
 def _word(status: str) -> str:

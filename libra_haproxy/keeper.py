@@ -9,7 +9,7 @@ it: the process behind the master socket is asked of the kernel, never of a pid 
     answer    one JSON line, then the connection is closed
 
 It also reads HAProxy's counters (`meter.py`): "hold" is asked before a reload, so that the leaving
-process is read to its last byte, and "totals" tells what went through in all.
+process is read to its last byte, and "totals" tells what went through in all, and since when.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import signal
 import socket
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -80,7 +81,11 @@ class Keeper:
             signal.signal(number, self._on_signal)
         self._selector.register(woken, selectors.EVENT_READ, woken)
         self._adopt()
-        self._meter = Meter(admin_socket=self._admin_socket, ledger=Ledger(self._ledger))
+        self._meter = Meter(
+            admin_socket=self._admin_socket,
+            master_socket=self._master_socket,
+            ledger=Ledger(self._ledger),
+        )
         self._meter.start()
         with self._listen() as listener:
             self._selector.register(listener, selectors.EVENT_READ, listener)
@@ -176,7 +181,7 @@ class Keeper:
             case "hold" if self._meter:
                 return {"held": self._meter.hold()}
             case "totals" if self._meter:
-                return {"totals": self._meter.totals()}
+                return asdict(self._meter.books())
             case "stop":
                 self._end()
                 self._stopping = True

@@ -17,7 +17,7 @@ from typing import Any
 from libra_haproxy.deadline import Deadline
 from libra_haproxy.errors import HaproxyTimeout, StartFailed
 from libra_haproxy.keeper import LOCK_NAME
-from libra_haproxy.ledger import Counts, read_totals
+from libra_haproxy.ledger import Books, read_books
 from libra_haproxy.privileges import Identity
 
 _ANSWER_SECONDS = 4.0
@@ -70,12 +70,15 @@ class KeeperClient:
         """Have the serving process read to its end, however soon it is made to leave."""
         self._ask("hold")
 
-    def totals(self) -> Counts:
+    def books(self) -> Books:
         """What went through each frontend so far; without a keeper, what it last put down."""
         said = self._ask("totals")
         if said is None:
-            return read_totals(self._ledger)
-        return {frontend: tuple(counts) for frontend, counts in said["totals"].items()}
+            return read_books(self._ledger)
+        return Books(
+            since=said.get("since", 0),
+            totals={frontend: tuple(counts) for frontend, counts in said["totals"].items()},
+        )
 
     def start(self) -> KeeperStatus:
         """Start a keeper, which adopts a HAProxy that runs already or starts one.

@@ -140,12 +140,15 @@ class Traffic:
 class State:
     """The truth of one Instance, as it is stored: a model and what is wanted of it.
 
-    `generation` counts stored changes. `next_numbers` holds, for each protocol, the lowest server
-    number that was never given out. `traffic` is kept of a load balancer that was deleted.
+    `generation` counts stored changes; `sender_generation` is the highest number that a sender
+    put on a configuration of its own, below which none is applied. `next_numbers` holds, for
+    each protocol, the lowest server number that was never given out. `traffic` is kept of a load
+    balancer that was deleted.
     """
 
     status: Status = Status.NONE
     generation: int = 0
+    sender_generation: int | None = None
     model: Model | None = None
     next_numbers: Mapping[Protocol, int] = field(default_factory=dict)
     traffic: Mapping[Protocol, Traffic] = field(default_factory=dict)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 
 from libra_common.crash import crash_point
+from libra_haproxy import commands
 from libra_haproxy.check import alerts
 from libra_haproxy.deadline import Deadline
 from libra_haproxy.errors import (
@@ -25,9 +26,9 @@ from libra_haproxy.errors import (
     StartFailed,
 )
 from libra_haproxy.keeper_client import KeeperClient, KeeperStatus
-from libra_haproxy.ledger import Counts
+from libra_haproxy.ledger import Books, Counts
 from libra_haproxy.privileges import may_listen_on_low_ports
-from libra_haproxy.runtime import Master, UnexpectedAnswer, Worker
+from libra_haproxy.runtime import Master, ServerRow, UnexpectedAnswer, Worker
 
 LOG = logging.getLogger(__name__)
 
@@ -96,7 +97,11 @@ class Process:
 
     def totals(self) -> Counts:
         """What went through each frontend in the Instance's life, over all processes."""
-        return self._keeper.totals()
+        return self.books().totals
+
+    def books(self) -> Books:
+        """The totals, and since when they are counted."""
+        return self._keeper.books()
 
     def end_sessions(self, frontends: Sequence[str]) -> int:
         """Cut what is left of `frontends`' sessions, in leaving processes too; says how many."""
@@ -155,6 +160,7 @@ class Process:
         it is one, and later releases show it the same way.
         """
         before = self._master.processes()
+        servers = self.worker.servers()
         pid, _ = self.worker.pid_and_digest()
         self._keeper.hold()
         crash_point("before_reload")
@@ -170,9 +176,26 @@ class Process:
                     self._fail(ReloadFailed, "HAProxy refused the reload", mark)
                 new_pid, new_digest = self.worker.pid_and_digest()
                 if new_pid != pid and new_digest == digest:
+                    self._keep_down(servers)
                     return
             time.sleep(_POLL_SECONDS)
         raise HaproxyTimeout(f"HAProxy did not finish its reload within {SERVE_SECONDS:g} s")
+
+    def _keep_down(self, before: Sequence[ServerRow]) -> None:
+        """Tell a new process, which takes every server for up, which ones were down.
+
+        Their checks bring them up; without this, dead servers would get traffic until theirs fail.
+        """
+        was_down = {(row.backend, row.name, row.address, row.port) for row in before if row.down}
+        if was_down:
+            self.worker.run(
+                commands.lines(
+                    commands.down(row.backend, row.name)
+                    for row in self.worker.servers()
+                    if (row.backend, row.name, row.address, row.port) in was_down
+                    and not row.maintenance
+                )
+            )
 
     def _fail(self, error: type[EngineError], what: str, mark: int, otherwise: str = "") -> None:
         said = alerts(self._keeper.log_since(mark)) or otherwise

@@ -16,7 +16,7 @@ from typing import Any
 import jinja2
 
 from libra_haproxy import tokens
-from libra_haproxy.model import LoadBalancer, Model, Monitor, MonitorType, Protocol
+from libra_haproxy.model import LoadBalancer, Model, Monitor, MonitorType, Protocol, Server
 from libra_haproxy.tokens import Token
 
 _NO_DIGEST = tokens.digest("0" * 16)
@@ -24,7 +24,7 @@ _NO_DIGEST = tokens.digest("0" * 16)
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """What the file says of its machine: where to listen, the admin socket, the connection limit.
+    """What the file says of its machine: where to listen, the sockets, the connection limit.
 
     `bind` holds IP addresses; with `::` IPv4 is served by the same socket.
     """
@@ -32,6 +32,11 @@ class Place:
     bind: tuple[str, ...]
     admin_socket: Path
     maxconn: int
+
+    @property
+    def peers_socket(self) -> Path:
+        """Where a leaving process meets the one that comes; beside the admin socket."""
+        return self.admin_socket.with_name("peers.sock")
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,9 @@ def render(model: Model, *, suspended: bool, place: Place) -> Rendered:
         suspended=suspended,
         maxconn=tokens.number(place.maxconn, low=1),
         admin_socket=tokens.file(place.admin_socket),
+        # HAProxy 2.6 crashes on a peers section that only disabled sections use.
+        peers=not suspended and any(_by_source(lb) for lb in model.load_balancers),
+        peers_socket=tokens.file(place.peers_socket),
         digest=_NO_DIGEST,
         load_balancers=[_view(lb, bind=place.bind) for lb in model.load_balancers],
     )
@@ -96,7 +104,6 @@ def _view(lb: LoadBalancer, *, bind: Sequence[str]) -> dict[str, Any]:
         "connect_timeout": tokens.milliseconds(lb.timeouts.connect),
         "retries": tokens.number(lb.retries, high=100),
         "sticky": lb.sticky,
-        "check": Token(" ".join(_check(monitor))),
         "check_timeout": tokens.seconds(monitor.timeout) if monitor else None,
         "check_uri": (
             tokens.uri(monitor.path) if monitor and monitor.type is MonitorType.HTTP else None
@@ -104,15 +111,33 @@ def _view(lb: LoadBalancer, *, bind: Sequence[str]) -> dict[str, Any]:
         "servers": [
             {
                 "name": tokens.name(server.name),
-                "endpoint": tokens.endpoint(server.address, server.port),
-                "number": tokens.number(server.number, low=1),
-                "weight": tokens.number(server.weight, high=256),
-                "backup": server.backup,
+                "words": server_words(lb, server),
                 "disabled": not server.enabled,
             }
             for server in lb.servers
         ],
     }
+
+
+def server_words(lb: LoadBalancer, server: Server) -> Token:
+    """What stands behind a server's name, in the file and in `add server` alike.
+
+    The runtime API inherits nothing (manual, 5.2), so every option is written out.
+    """
+    return tokens.words(
+        tokens.endpoint(server.address, server.port),
+        tokens.keyword("id"),
+        tokens.number(server.number, low=1),
+        tokens.keyword("weight"),
+        tokens.number(server.weight, high=256),
+        tokens.keyword("check"),
+        *_check(lb.monitor),
+        *([tokens.keyword("backup")] if server.backup else []),
+    )
+
+
+def _by_source(lb: LoadBalancer) -> bool:
+    return lb.sticky and lb.protocol is Protocol.TCP
 
 
 def _check(monitor: Monitor | None) -> Iterator[Token]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +41,7 @@ class ServerRow:
     port: int
     weight: int
     maintenance: bool
+    down: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,8 +122,10 @@ class Worker:
                 address=row["srv_addr"],
                 port=int(row["srv_port"]),
                 weight=int(row["srv_uweight"]),
-                # Bits of srv_admin_state: 1 forced, 4 by configuration, 2 inherited.
-                maintenance=bool(int(row["srv_admin_state"]) & 0x07),
+                # Bits of srv_admin_state: 0x01 forced, 0x02 inherited, 0x20 by resolution; 0x04
+                # only says that the file had it disabled, which may be long ago.
+                maintenance=bool(int(row["srv_admin_state"]) & 0x23),
+                down=row["srv_op_state"] == "0",
             )
             for row in rows
             if row.get("srv_name")
@@ -139,6 +142,12 @@ class Worker:
     def disable_frontend(self, name: str) -> None:
         """Close a frontend's listeners until the next reload; one that is not there is fine."""
         self._ask(f"disable frontend {name}")
+
+    def run(self, lines: Iterable[str]) -> str:
+        """Carry out lines of commands; returns what HAProxy said, for the log: empty is good."""
+        return "; ".join(
+            said for line in lines for said in self._ask(line).splitlines() if said.strip()
+        )
 
     def _stat(self, what: str) -> Sequence[dict[str, str]]:
         """Rows of `show stat`, by column name, never by position."""

@@ -6,21 +6,28 @@ and makes it so.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
 
 from libra_common.crash import crash_point
-from libra_haproxy import limits, runtime
+from libra_haproxy import commands, limits, runtime
 from libra_haproxy.check import check, must_be_there
 from libra_haproxy.confirm import differences
 from libra_haproxy.errors import EngineError, HaproxyDown, NoLoadBalancer, NotInForce
+from libra_haproxy.ledger import Books
 from libra_haproxy.model import Model, Protocol, State, Traffic
+from libra_haproxy.plan import AddServer, AtRunTime, ByReload, Plan, RemoveServer, plan
 from libra_haproxy.ports import Listen, refuse_unusable
 from libra_haproxy.process import Process
 from libra_haproxy.render import Place, Rendered, render
+from libra_haproxy.tokens import Token
 
 LOG = logging.getLogger(__name__)
+
+_MOST_LEAVING = 100
+"""Removed servers that may wait for their last connection; a reload clears them all."""
 
 
 class Service:
@@ -46,6 +53,9 @@ class Service:
         self._admin_socket = admin_socket
         self._maxconn = maxconn
         self._open_files = open_files
+        self._at_run_time = True
+        self._digest = ""  # of the text that HAProxy was last brought to by us
+        self._leaving: set[tuple[str, str]] = set()  # removed servers with connections
 
     def must_be_possible(self) -> None:
         """Raise HaproxyMissing where nothing could ever be served."""
@@ -92,20 +102,88 @@ class Service:
         Raises HaproxyTimeout when it hangs.
         """
         try:
-            return self._process.digest() == rendered.digest and not self._differences(state)
+            if self._process.digest() != rendered.digest or self._differences(state):
+                return False
         except HaproxyDown:
             return False
+        self._digest = rendered.digest
+        return True
 
-    def bring_into_force(self, state: State, rendered: Rendered) -> None:
-        """Start or reload HAProxy with the stored text, and read back what it serves then.
+    def way(self, now: State, wanted: State) -> Plan:
+        """How to get from `now` to `wanted`: at run time where HAProxy is known to serve `now`.
 
-        Raises NotInForce, or what `Process.serve` raises.
+        Raises HaproxyTimeout when it hangs.
         """
+        if now.model is None or not self._at_run_time:
+            return ByReload("there is nothing to start from")
+        try:
+            if self._process.digest() != self._digest:
+                return ByReload("HAProxy serves another text")
+        except HaproxyDown:
+            return ByReload("HAProxy does not run")
+        if len(self._leaving) > _MOST_LEAVING:
+            return ByReload("too many removed servers still have connections")
+        return plan(now, wanted)
+
+    def bring_into_force(self, state: State, rendered: Rendered, way: Plan) -> None:
+        """Take HAProxy to the stored text, and read back what it serves then.
+
+        What cannot be proved after changes at run time is done again by a reload of the file,
+        which is on disk already. Raises NotInForce, or what `Process.serve` raises.
+        """
+        if isinstance(way, AtRunTime):
+            found = self._change(state, rendered, way)
+            if not found:
+                return
+            LOG.warning("not as asked after changes at run time, so reloading: %s", found[0])
+        else:
+            LOG.info("reloading: %s", way.reason)
         self._process.serve(rendered.digest)
         crash_point("after_reload")
+        self._digest = rendered.digest
+        self._leaving.clear()
         found = self._differences(state)
         if found:
             raise NotInForce("HAProxy does not serve what was asked: " + "; ".join(found[:5]))
+
+    def reload_only(self) -> None:
+        """Change nothing at run time any more; for an operator to find out why."""
+        self._at_run_time = False
+
+    def _change(self, state: State, rendered: Rendered, way: AtRunTime) -> list[str]:
+        """Carry out a plan at run time; returns what is not as asked then."""
+        before: list[Token] = []
+        for operation in way.operations:
+            if isinstance(operation, RemoveServer):
+                self._leaving.add((operation.backend, operation.name))
+            elif isinstance(operation, AddServer):
+                place = (operation.lb.backend, operation.server.name)
+                if place in self._leaving:
+                    self._leaving.discard(place)
+                    before.append(commands.deletion(*place))
+        try:
+            said = self._worker.run(
+                commands.lines(
+                    [*before, *commands.commands(way.operations), commands.marking(rendered.digest)]
+                )
+            )
+            crash_point("after_runtime")
+            if said:
+                LOG.debug("HAProxy said: %s", said)
+            self._digest = rendered.digest
+            if self._process.digest() != rendered.digest:
+                return ["HAProxy did not take the mark of the new text"]
+            return self._differences(state)
+        except EngineError as error:
+            return [str(error)]
+
+    def _clear_out(self) -> None:
+        """Try to forget removed servers; each goes once its last connection has ended."""
+        if not self._leaving:
+            return
+        self._worker.run(commands.lines(commands.deletion(*place) for place in self._leaving))
+        there = {(row.backend, row.name) for row in self._worker.servers()}
+        self._leaving &= there
 
     def cut_sessions(self, state: State) -> None:
         """End what is still going on in any process, new or leaving."""
@@ -131,6 +209,10 @@ class Service:
             if (counts := totals.get(f"{protocol}-in")) is not None
         }
 
+    def books(self) -> Books:
+        """What went through, and since when; asked now. Raises HaproxyTimeout."""
+        return self._process.books()
+
     def server_status(self) -> dict[tuple[str, str], str]:
         """HAProxy's word for each (backend, server). Raises HaproxyDown or HaproxyTimeout."""
         return self._worker.server_status()
@@ -144,7 +226,9 @@ class Service:
         return True
 
     def look(self) -> int:
-        """See that a keeper is there; returns the deaths seen since the last look."""
+        """See that a keeper is there, and clear out; returns the deaths seen since last time."""
+        with contextlib.suppress(EngineError):
+            self._clear_out()
         return self._process.look()
 
     def stop(self) -> None:
@@ -161,6 +245,7 @@ class Service:
             suspended=state.suspended,
             frontends=self._worker.frontends(),
             servers=self._worker.servers(),
+            leaving=self._leaving,
         )
 
 

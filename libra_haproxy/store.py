@@ -3,6 +3,8 @@
     state.json       the truth          haproxy.cfg        what HAProxy starts from
     state.json.good  the last that was  haproxy.cfg.good
                      proved in force    ledger/            the keeper's own: bytes that went through
+                                        history.json       the last configurations, for a rollback
+                                        reports.json       what METRICS has reported
 
 The rule: the rename of `state.json` is the moment of a change. Before it, a crash leaves the old
 state; after it, the new one, and `haproxy.cfg` is made again from the truth where it does not fit
@@ -11,6 +13,7 @@ state; after it, the new one, and `haproxy.cfg` is made again from the truth whe
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -20,6 +23,7 @@ from typing import Any
 import pydantic
 
 from libra_common.crash import crash_point
+from libra_haproxy import reports
 from libra_haproxy.errors import DiskError, InstanceInUse, StateUnreadable
 from libra_haproxy.model import State
 
@@ -62,6 +66,7 @@ class Store:
         self.config = directory / "haproxy.cfg"
         self.ledger = directory / "ledger" / "ledger.json"
         self._state = directory / "state.json"
+        self._history = directory / "history.json"
 
     def lock(self, door: str) -> None:
         """Own the directory until this process ends, in the name of `door`.
@@ -135,17 +140,24 @@ class Store:
 
     def discard(self) -> None:
         """Forget what was staged and never committed."""
-        for path in (self._state, self.config):
+        for path in (self._state, self.config, self._history):
             _new(path).unlink(missing_ok=True)
 
     def confirm(self) -> None:
-        """Keep the present pair as the last one that was proved in force."""
-        for path in (self.config, self._state):
-            data = self._read(path)
-            if data is not None:
-                self._write(_new(path), data)
+        """Keep the present pair as the last one that was proved in force.
+
+        A second name is enough: files here are replaced, never written into. Nothing is waited
+        for, since a pair that was not kept is only proved once more.
+        """
+        try:
+            for path in (self.config, self._state):
+                _new(path).unlink(missing_ok=True)
+                os.link(path, _new(path))
                 _new(path).rename(_good(path))
-        self._sync()
+                # Between two names of one file a rename does nothing.
+                _new(path).unlink(missing_ok=True)
+        except OSError as error:
+            raise DiskError(f"cannot write in {self._directory}: {error.strerror}") from error
 
     def restore(self) -> bool:
         """Put the last good pair back; without one, nothing is left. Returns which it was."""
@@ -174,8 +186,25 @@ class Store:
         """Remove every file of a load balancer that is no more; the stored state stays."""
         for path in (self.config, _good(self.config), _good(self._state), _new(self.config)):
             path.unlink(missing_ok=True)
-        self.ledger.unlink(missing_ok=True)
+        for path in (self.ledger, self._history, _new(self._history)):
+            path.unlink(missing_ok=True)
+        self.config.with_name(reports.NAME).unlink(missing_ok=True)
         self._sync()
+
+    def history(self) -> bytes | None:
+        """The history as it is kept, if there is one. Raises StateUnreadable."""
+        return self._read(self._history)
+
+    def keep_history(self, data: bytes) -> None:
+        """Keep a history in place of the one before. Raises DiskError.
+
+        The file is on disk for sure, its name need not be: a power cut may lose this entry.
+        """
+        self._write(_new(self._history), data)
+        try:
+            _new(self._history).rename(self._history)
+        except OSError as error:
+            raise DiskError(f"cannot rename in {self._directory}: {error.strerror}") from error
 
     def _read(self, path: Path) -> bytes | None:
         try:
@@ -197,7 +226,8 @@ class Store:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
             raise DiskError(f"cannot write {path}: {error.strerror}") from error
 
     def _sync(self) -> None:

@@ -85,6 +85,14 @@ def uri(text: str) -> Token:
     return Token(f"'{_matched(_URI, text, 'a path')}'")
 
 
+def words(*parts: Token) -> Token:
+    """Several tokens in a row, with a space between."""
+    for part in parts:
+        if not isinstance(part, Token):
+            raise BadToken(f"not a token: {part!r}")
+    return Token(" ".join(parts))
+
+
 def file(path: Path) -> Token:
     """An absolute path of ours (never from a message), plain enough to stand without quotes."""
     return Token(_matched(_PATH, str(path), "a plain absolute path"))

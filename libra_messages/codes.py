@@ -25,6 +25,9 @@ class Code(StrEnum):
     DELETED = "deleted"  # there was one; only an UPDATE creates a new one
     SUSPENDED = "suspended"  # not while suspended; ENABLE first
 
+    STALE_GENERATION = "stale_generation"  # a newer configuration was applied; send what is newest
+    NO_SUCH_ENTRY = "no_such_entry"  # the history does not hold it (any more)
+
     # The worker cannot do this, here.
     NOT_CONFIGURED = "not_configured"  # the operator has not set this up
     NOT_SUPPORTED = "not_supported"  # understood, but this worker has no such ability

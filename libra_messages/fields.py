@@ -67,6 +67,16 @@ def _whole(least: int, most: int) -> Reads:
     return Reads(readers.number(least, most), {"anyOf": [integer, digits]})
 
 
+_MOST_COUNTED = 2**53  # what every JSON parser reads exactly
+_counted = readers.number(0, _MOST_COUNTED)
+
+
+def _count(value: Any) -> int:
+    """Read a whole number of up to 16 digits."""
+    long = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 16
+    return _counted(int(value) if long else value)
+
+
 def _one_of(kind: type[StrEnum]) -> Reads:
     """One of the values of `kind`, in any case."""
     values = [member.value for member in kind]
@@ -123,6 +133,17 @@ NodeId = Annotated[
     ),
 ]
 Path = Annotated[str, Reads(readers.path, {"type": "string", "maxLength": readers.PATH_CHARACTERS})]
+_COUNT = Reads(
+    _count,
+    {
+        "anyOf": [
+            {"type": "integer", "minimum": 0, "maximum": _MOST_COUNTED},
+            {"type": "string", "pattern": "^[0-9]{1,16}$"},
+        ]
+    },
+)
+Entry = Annotated[int, _COUNT]
+Generation = Annotated[int | None, _COUNT]
 Label = Annotated[str | int | None, Reads(readers.label, {"type": ["string", "integer"]})]
 Text = Annotated[str, Reads(readers.text, _STRING)]
 Secret = Annotated[SecretStr, Reads(_secret, _STRING)]

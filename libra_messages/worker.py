@@ -1,7 +1,8 @@
 """The messages a worker takes, as typed, frozen requests.
 
 Source: worker messages. METRICS and DIAGNOSTICS are not on that page; the Libra API server
-sends them, with no field but the action.
+sends them, with no field but the action. HISTORY, ROLLBACK and the field `generation` are
+additions of this implementation.
 """
 
 from __future__ import annotations
@@ -32,6 +33,11 @@ class Update(Contract):
     loadbalancers: tuple[LoadBalancer, ...] = Field(
         description="One load balancer, or two: one HTTP, the other TCP or GALERA.",
         json_schema_extra={"minItems": 1, "maxItems": 2},
+    )
+    generation: fields.Generation = Field(
+        default=None,
+        description="The sender's own number of this configuration; one older than the applied "
+        "is refused. No check where absent.",
     )
 
 
@@ -91,6 +97,11 @@ class Metrics(Contract):
     """METRICS: the bytes that went through each load balancer."""
 
     action: ClassVar[str] = "METRICS"
+    ack: fields.Generation = Field(
+        default=None,
+        description="The `report` of the last answer that was received, or 0 for none; the answer "
+        "covers all since then. All since the last METRICS without it where absent.",
+    )
 
 
 class Diagnostics(Contract):
@@ -99,8 +110,34 @@ class Diagnostics(Contract):
     action: ClassVar[str] = "DIAGNOSTICS"
 
 
+class History(Contract):
+    """HISTORY: tell the last five configurations that were in force."""
+
+    action: ClassVar[str] = "HISTORY"
+
+
+class Rollback(Contract):
+    """ROLLBACK: apply a configuration of the history once more."""
+
+    action: ClassVar[str] = "ROLLBACK"
+    entry: fields.Entry = Field(description="The number of the entry, as HISTORY tells it.")
+    generation: fields.Generation = Field(
+        default=None, description="As in UPDATE, of the configuration that is made so."
+    )
+
+
 Request: TypeAlias = (
-    Update | Suspend | Enable | Delete | Discover | Archive | Stats | Metrics | Diagnostics
+    Update
+    | Suspend
+    | Enable
+    | Delete
+    | Discover
+    | Archive
+    | Stats
+    | Metrics
+    | Diagnostics
+    | History
+    | Rollback
 )
 """Any request that `parse` returns; tell them apart by ``isinstance`` or by ``action``."""
 
@@ -114,6 +151,8 @@ _REQUESTS: tuple[type[Request], ...] = (
     Stats,
     Metrics,
     Diagnostics,
+    History,
+    Rollback,
 )
 
 ACTIONS: tuple[str, ...] = tuple(model.action for model in _REQUESTS)

@@ -18,9 +18,12 @@ from libra_messages.codes import Code
 from libra_messages.decode import decode
 from libra_messages.faults import Malformed
 from libra_worker.diagnostics import Diagnosis
-from libra_worker.drivers.base import DeletedError, Driver, LbStatus
+from libra_worker.drivers.base import DeletedError, Driver, LbStatus, Volume
 
 LOG = logging.getLogger(__name__)
+
+_UTC = "%Y-%m-%d %H:%M:%S.%f"
+"""Times in METRICS, as the API servers store them."""
 
 Message = Mapping[str, Any]
 Fields = dict[str, Any]
@@ -30,12 +33,6 @@ class NotConfigured(LibraError):
     """The operator has not set up what the action needs."""
 
     code = "not_configured"
-
-
-class NotSupported(LibraError):
-    """The action is known and this release cannot do it."""
-
-    code = "not_supported"
 
 
 class Controller:
@@ -104,6 +101,10 @@ class Controller:
         match request:
             case worker.Update():
                 return {"lb_status": self._driver.update(request)}
+            case worker.Rollback():
+                return {"lb_status": self._driver.rollback(request)}
+            case worker.History():
+                return self._history()
             case worker.Suspend():
                 return {"lb_status": self._driver.suspend()}
             case worker.Enable():
@@ -121,8 +122,7 @@ class Controller:
                     raise NotConfigured("ARCHIVE is not configured on this node")
                 return {**self._lb_status(), **self._archive(request)}
             case worker.Metrics():
-                self._driver.stats()
-                raise NotSupported("METRICS is not supported by this release")
+                return self._metrics(request)
 
     def _delete(self) -> Fields:
         totals = [asdict(total) for total in self._driver.delete()]
@@ -131,6 +131,24 @@ class Controller:
     def _stats(self) -> Fields:
         status, nodes = self._driver.stats()
         return {"lb_status": status, "nodes": [asdict(node) for node in nodes]}
+
+    def _history(self) -> Fields:
+        entries = [asdict(entry) for entry in self._driver.history()]
+        return {**self._lb_status(), "history": entries}
+
+    def _metrics(self, request: worker.Metrics) -> Fields:
+        metrics = self._driver.metrics(request)
+        return {
+            "lb_status": metrics.lb_status,
+            "report": metrics.report,
+            "after": metrics.after,
+            "utc_start": metrics.utc_start.strftime(_UTC),
+            "utc_end": metrics.utc_end.strftime(_UTC),
+            "loadBalancers": [
+                {"protocol": one.protocol, **_volume(one.period), "totals": _volume(one.totals)}
+                for one in metrics.load_balancers
+            ],
+        }
 
     def _discover(self) -> Fields:
         return {
@@ -165,7 +183,7 @@ class Controller:
         """Whether this node does more for `action` than refuse it."""
         if action == worker.Archive.action:
             return self._archive is not None
-        return action != worker.Metrics.action
+        return True
 
     def _healthy(self) -> bool | None:
         try:
@@ -178,6 +196,14 @@ class Controller:
         """The field that every PASS has, where there is, or was, a load balancer."""
         status = self._driver.lb_status()
         return {} if status is None else {"lb_status": status}
+
+
+def _volume(volume: Volume) -> Fields:
+    """A volume of traffic; `requests` only where there are such."""
+    found = asdict(volume)
+    if volume.requests is None:
+        del found["requests"]
+    return found
 
 
 def _word(good: bool) -> str:

@@ -1,4 +1,4 @@
-"""The commands that change a node: update, suspend, enable, delete."""
+"""The commands that change a node: update, rollback, suspend, enable, delete."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from libra_client.cli import files, options, output, sending
 from libra_client.cli.errors import NotConfirmed
 from libra_client.cli.exits import Exit
 from libra_client.client import UPDATE_TIMEOUT, Result
-from libra_messages.worker import Delete, Enable, Suspend, Update
+from libra_messages.fold import ascii_lower
+from libra_messages.worker import Delete, Enable, Rollback, Suspend, Update
+
+_MOST = 2**53
+"""The highest number of a generation or an entry."""
 
 
 def add(commands: options.Commands) -> None:
@@ -30,7 +34,9 @@ def add(commands: options.Commands) -> None:
         metavar="FILE",
         help="the message as JSON, with or without hpcs_action, or - for standard input",
     )
+    _generation(update)
     update.set_defaults(run=_update)
+    _add_rollback(commands)
     _add_simple(commands, "suspend", Suspend.action, "refuse all traffic until enable")
     _add_simple(commands, "enable", Enable.action, "end a suspension")
     delete = _add_simple(
@@ -45,6 +51,39 @@ def add(commands: options.Commands) -> None:
         "--yes", action="store_true", help="do not ask; needed where there is no terminal to ask on"
     )
     delete.set_defaults(run=_delete)
+
+
+def _add_rollback(commands: options.Commands) -> None:
+    rollback = options.add_command(
+        commands,
+        "rollback",
+        about="apply a configuration of a node's history once more",
+        more="The whole configuration of the entry takes the place of the one in force, which"
+        " stays in the history. Entries are numbered as libra history shows them.",
+        examples="  libra rollback web-1 3\n  libra rollback web-1 3 --yes --generation 32",
+    )
+    _node(rollback)
+    rollback.add_argument("entry", metavar="ENTRY", type=_number, help="the number of the entry")
+    _generation(rollback)
+    rollback.add_argument(
+        "--yes", action="store_true", help="do not ask; needed where there is no terminal to ask on"
+    )
+    rollback.set_defaults(run=_rollback)
+
+
+def _generation(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--generation",
+        metavar="N",
+        type=_number,
+        help="your own number of this configuration; the node refuses one older than it has",
+    )
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 16 and int(text) <= _MOST):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {_MOST}")
+    return int(text)
 
 
 def _add_simple(
@@ -72,7 +111,25 @@ def _node(parser: argparse.ArgumentParser) -> None:
 
 def _update(asked: argparse.Namespace) -> Exit:
     message = files.update_message(asked.file, files.read(asked.file))
-    return _change(asked, Update.action, message)
+    return _change(asked, Update.action, _numbered(asked, message))
+
+
+def _numbered(asked: argparse.Namespace, message: dict[str, Any]) -> dict[str, Any]:
+    """The message with the generation that was given, whatever it had before."""
+    if asked.generation is None:
+        return message
+    kept = {name: value for name, value in message.items() if ascii_lower(name) != "generation"}
+    return {**kept, "generation": asked.generation}
+
+
+def _rollback(asked: argparse.Namespace) -> Exit:
+    if not asked.yes:
+        _confirm(
+            "rollback changes what is served",
+            f"Put entry {asked.entry} of {output.plain(asked.node)}'s history into force?",
+        )
+    message = {"hpcs_action": Rollback.action, "entry": asked.entry}
+    return _change(asked, Rollback.action, _numbered(asked, message))
 
 
 def _simple(asked: argparse.Namespace) -> Exit:
@@ -81,16 +138,18 @@ def _simple(asked: argparse.Namespace) -> Exit:
 
 def _delete(asked: argparse.Namespace) -> Exit:
     if not asked.yes:
-        _confirm(asked.node)
+        _confirm(
+            "delete cannot be undone",
+            f"Erase the load balancers of {output.plain(asked.node)}? It cannot be undone.",
+        )
     return _simple(asked)
 
 
-def _confirm(node: str) -> None:
+def _confirm(why: str, question: str) -> None:
     """Ask on the terminal; raises NotConfirmed."""
     if not sys.stdin.isatty():
-        raise NotConfirmed("delete cannot be undone: confirm it with --yes; nothing was sent")
-    question = f"Erase the load balancers of {output.plain(node)}? It cannot be undone. [y/N] "
-    sys.stderr.write(question)
+        raise NotConfirmed(f"{why}: confirm it with --yes; nothing was sent")
+    sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise NotConfirmed("not confirmed; nothing was sent")

@@ -1,4 +1,4 @@
-"""The commands that only ask a node: discover, stats, diagnostics."""
+"""The commands that only ask a node: discover, stats, metrics, history, diagnostics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from libra_client.cli import options, output, sending
 from libra_client.cli.exits import Exit
 from libra_client.client import QUERY_TIMEOUT
-from libra_messages.worker import Diagnostics, Discover, Stats
+from libra_messages.worker import Diagnostics, Discover, History, Metrics, Stats
 
 Answer: TypeAlias = Mapping[str, Any]
 
@@ -24,6 +24,24 @@ def add(commands: options.Commands) -> None:
         _stats,
         "tell whether HAProxy serves, and each node's state",
     )
+    _add(
+        commands,
+        "history",
+        History.action,
+        _history,
+        "list the last five configurations that were in force",
+    )
+    metrics = _add(
+        commands, "metrics", Metrics.action, _metered, "tell what went through each load balancer"
+    )
+    metrics.add_argument(
+        "--ack",
+        type=int,
+        default=0,
+        metavar="REPORT",
+        help="tell what went through since this report (default: ever); what others ask for "
+        "without --ack stays as it is",
+    )
     _add(commands, "diagnostics", Diagnostics.action, _diagnosed, "tell what a node can reach")
 
 
@@ -33,16 +51,21 @@ def _add(
     action: str,
     show: Callable[[Answer], None],
     about: str,
-) -> None:
+) -> argparse.ArgumentParser:
     examples = f"  libra {name} web-1\n  libra {name} web-1 --json --timeout 5"
     parser = options.add_command(commands, name, about=about, examples=examples)
     parser.add_argument("node", metavar="NODE", help="the node's name, as its worker registers it")
     options.add_common(parser)
     parser.set_defaults(run=_ask, action=action, show=show)
+    return parser
 
 
 def _ask(asked: argparse.Namespace) -> Exit:
-    result = sending.send(asked, {"hpcs_action": asked.action}, timeout=QUERY_TIMEOUT)
+    message = {"hpcs_action": asked.action}
+    if asked.action == Metrics.action:
+        # Without it the API server's next poll would miss what this one was told.
+        message["ack"] = asked.ack
+    result = sending.send(asked, message, timeout=QUERY_TIMEOUT)
     if options.wants_json(asked):
         output.show_json(result.answer)
         return Exit.OK if result.ok else Exit.FAIL
@@ -64,6 +87,41 @@ def _stats(answer: Answer) -> None:
         (*columns, "lb_status"),
         ([*(node.get(name) for name in columns), status] for node in _objects(answer, "nodes")),
     )
+
+
+def _metered(answer: Answer) -> None:
+    names = ("utc_start", "utc_end", "report", "after", "lb_status")
+    output.show_fields(pair for name in names for pair in _flat(name, answer.get(name)))
+    columns = ("protocol", "bytes_in", "bytes_out", "sessions")
+    classes = ("1xx", "2xx", "3xx", "4xx", "5xx")
+
+    def row(one: Answer) -> list[object]:
+        requests = one.get("requests")
+        counts = requests if isinstance(requests, dict) else {}
+        return [*(one.get(name) for name in columns), *(counts.get(name, "-") for name in classes)]
+
+    output.show_table((*columns, *classes), map(row, _objects(answer, "loadBalancers")))
+
+
+def _history(answer: Answer) -> None:
+    columns = ("entry", "time", "generation", "reason")
+    output.show_table(
+        (*columns, "load balancers"),
+        (
+            [*(entry.get(name) for name in columns), _balancers(entry)]
+            for entry in _objects(answer, "history")
+        ),
+    )
+
+
+def _balancers(entry: Answer) -> str:
+    """A kept configuration in a few words."""
+    balancers = []
+    for balancer in _objects(entry, "load_balancers"):
+        count = len(_objects(balancer, "nodes"))
+        place = f"{balancer.get('protocol')} {balancer.get('port')}"
+        balancers.append(f"{place}, {count} {'node' if count == 1 else 'nodes'}")
+    return "; ".join(balancers)
 
 
 def _diagnosed(answer: Answer) -> None:

@@ -10,7 +10,7 @@ The rules for every driver:
   raises a `LibraError`, whose `code` and text go into the answer, and has changed nothing.
 * Every change is idempotent: gearmand may run a job a second time.
 * Calls come from several threads. Changes take effect in the order in which they were called;
-  reads (`stats`, `lb_status`, `healthy`) never wait for a change.
+  reads (`stats`, `metrics`, `lb_status`, `healthy`) never wait for a change.
 * Nothing waits for ever: a software that hangs is a `LibraError` within five seconds.
 """
 
@@ -19,10 +19,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from libra_common.errors import LibraError
-from libra_messages.worker import Update
+from libra_messages.worker import Metrics, Rollback, Update
 
 
 class LbStatus(StrEnum):
@@ -65,6 +66,74 @@ class Totals:
     sessions: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class KeptNode:
+    """One node of a kept configuration, in the words of UPDATE."""
+
+    id: int | str
+    address: str
+    port: int
+    weight: int
+    condition: str
+    backup: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptLoadBalancer:
+    """One load balancer of a kept configuration."""
+
+    protocol: str
+    port: int
+    nodes: tuple[KeptNode, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistoryEntry:
+    """One configuration that was in force, as HISTORY tells it.
+
+    `entry` names it for ROLLBACK, `time` is when it came into force (ISO 8601, UTC), `generation`
+    the sender's own number and `job` the id of the job, where they are known.
+    """
+
+    entry: int
+    time: str
+    reason: str
+    generation: int | None
+    job: str | None
+    load_balancers: tuple[KeptLoadBalancer, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Volume:
+    """An amount of traffic; `requests` by the class of their answer (`1xx` to `5xx`), if any."""
+
+    bytes_in: int
+    bytes_out: int
+    sessions: int
+    requests: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metered:
+    """What went through one load balancer, `http` or `tcp`: in the report's time, and ever."""
+
+    protocol: str
+    period: Volume
+    totals: Volume
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrafficReport:
+    """A report as METRICS tells it: its number, and that of the one it follows, 0 for none."""
+
+    lb_status: LbStatus
+    report: int
+    after: int
+    utc_start: datetime
+    utc_end: datetime
+    load_balancers: tuple[Metered, ...]
+
+
 class Driver(ABC):
     """One load balancer node."""
 
@@ -82,7 +151,25 @@ class Driver(ABC):
 
     @abstractmethod
     def update(self, request: Update) -> LbStatus:
-        """Make the request the whole configuration; a suspended node stays suspended."""
+        """Make the request the whole configuration; a suspended node stays suspended.
+
+        Raises an error of code `stale_generation` where the request's generation is older than
+        the applied one, or equal with another configuration.
+        """
+
+    @abstractmethod
+    def rollback(self, request: Rollback) -> LbStatus:
+        """Apply a configuration of the history once more, otherwise as `update`.
+
+        Raises NoLoadBalancerError, DeletedError, or an error of code `no_such_entry`.
+        """
+
+    @abstractmethod
+    def history(self) -> tuple[HistoryEntry, ...]:
+        """The last configurations that were in force, newest first.
+
+        Raises NoLoadBalancerError or DeletedError.
+        """
 
     @abstractmethod
     def suspend(self) -> LbStatus:
@@ -105,6 +192,15 @@ class Driver(ABC):
 
         Raises NoLoadBalancerError or DeletedError, or the driver's own error when it does not
         answer.
+        """
+
+    @abstractmethod
+    def metrics(self, request: Metrics) -> TrafficReport:
+        """What went through since an earlier report, each byte in exactly one of a row of reports.
+
+        With `ack` that is the report of this number, else the last that was asked for without;
+        without such a one, all since the load balancer was made. The report is remembered before
+        this returns. Raises NoLoadBalancerError or DeletedError.
         """
 
     @abstractmethod

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from typing_extensions import override
 
 from libra_haproxy import model
 from libra_haproxy.errors import LoadBalancerDeleted, NoLoadBalancer
+from libra_haproxy.history import Entry
 from libra_haproxy.instance import Instance
-from libra_messages.worker import Update
+from libra_haproxy.ledger import COLUMNS
+from libra_haproxy.model import LoadBalancer, Protocol, Server
+from libra_messages.worker import Metrics, Rollback, Update
 from libra_translate.worker import to_model
 from libra_worker.drivers.base import (
     DeletedError,
     Driver,
+    HistoryEntry,
+    KeptLoadBalancer,
+    KeptNode,
     LbStatus,
+    Metered,
     NodeStatus,
     NoLoadBalancerError,
     Totals,
+    TrafficReport,
+    Volume,
 )
 
 
@@ -43,7 +52,19 @@ class HaproxyDriver(Driver):
 
     @override
     def update(self, request: Update) -> LbStatus:
-        return LbStatus(self._instance.apply(to_model(request)).status)
+        state = self._instance.apply(to_model(request), generation=request.generation)
+        return LbStatus(state.status)
+
+    @override
+    def rollback(self, request: Rollback) -> LbStatus:
+        with _in_our_words():
+            state = self._instance.rollback(request.entry, generation=request.generation)
+            return LbStatus(state.status)
+
+    @override
+    def history(self) -> tuple[HistoryEntry, ...]:
+        with _in_our_words():
+            return tuple(_history_entry(entry) for entry in self._instance.history())
 
     @override
     def suspend(self) -> LbStatus:
@@ -82,6 +103,29 @@ class HaproxyDriver(Driver):
             )
 
     @override
+    def metrics(self, request: Metrics) -> TrafficReport:
+        with _in_our_words():
+            state, report = self._instance.report(ack=request.ack)
+        here = {lb.protocol for lb in state.model.load_balancers} if state.model else set()
+        return TrafficReport(
+            lb_status=LbStatus(state.status),
+            report=report.number,
+            after=report.after,
+            utc_start=report.start,
+            utc_end=report.end,
+            load_balancers=tuple(
+                Metered(
+                    protocol=protocol.value,
+                    period=_volume(protocol, period),
+                    totals=_volume(protocol, report.totals.get(f"{protocol}-in", ())),
+                )
+                for protocol in Protocol
+                # One that an UPDATE took away may have traffic that was never reported.
+                if any(period := report.traffic.get(f"{protocol}-in", ())) or protocol in here
+            ),
+        )
+
+    @override
     def lb_status(self) -> LbStatus | None:
         status = self._instance.state.status
         return None if status is model.Status.NONE else LbStatus(status)
@@ -96,6 +140,54 @@ class HaproxyDriver(Driver):
     def describe(self) -> Mapping[str, object]:
         state = self._instance.state
         return {"generation": state.generation, "restarts": self._instance.deaths}
+
+
+def _volume(protocol: Protocol, numbers: Sequence[int]) -> Volume:
+    """What the engine counted, by `ledger.COLUMNS`."""
+    bytes_in, bytes_out, sessions, *classes = (*numbers, *[0] * len(COLUMNS))[: len(COLUMNS)]
+    return Volume(
+        bytes_in=bytes_in,
+        bytes_out=bytes_out,
+        sessions=sessions,
+        requests=(
+            {f"{first}xx": count for first, count in enumerate(classes, 1)}
+            if protocol is Protocol.HTTP
+            else None
+        ),
+    )
+
+
+def _history_entry(entry: Entry) -> HistoryEntry:
+    """An entry of the engine's history in the interface's words."""
+    return HistoryEntry(
+        entry=entry.number,
+        time=entry.time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        reason=entry.reason,
+        generation=entry.sender_generation,
+        job=entry.job or None,
+        load_balancers=tuple(_kept(lb) for lb in entry.model.load_balancers),
+    )
+
+
+def _kept(lb: LoadBalancer) -> KeptLoadBalancer:
+    # Only GALERA makes a TCP one that keeps nobody on a node.
+    galera = lb.protocol is Protocol.TCP and not lb.sticky
+    return KeptLoadBalancer(
+        protocol="GALERA" if galera else lb.protocol.upper(),
+        port=lb.port,
+        nodes=tuple(_kept_node(server) for server in lb.servers),
+    )
+
+
+def _kept_node(server: Server) -> KeptNode:
+    return KeptNode(
+        id="" if server.node_id is None else server.node_id,
+        address=server.address,
+        port=server.port,
+        weight=server.weight,
+        condition="ENABLED" if server.enabled else "DISABLED",
+        backup=server.backup,
+    )
 
 
 @contextmanager

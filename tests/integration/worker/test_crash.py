@@ -16,6 +16,8 @@ from tests.support.ports import free_port
 from tests.support.traffic import get, refused
 from tests.support.wait import until
 
+AT_RUN_TIME = ["before_write", "after_rename", "after_runtime", "after_confirm"]
+
 STEPS = [
     "before_write",
     "after_write",
@@ -54,13 +56,16 @@ def answer(client: subprocess.Popen[bytes]) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    ("step", "by_reload"),
+    [*((step, True) for step in STEPS), *((step, False) for step in AT_RUN_TIME)],
+)
 @pytest.mark.parametrize(
     "times", [2, pytest.param(20, marks=pytest.mark.slow)], ids=["twice", "20 times"]
 )
 @pytest.mark.timeout(600)
 def test_a_worker_killed_in_an_update_disturbs_nobody_and_converges(
-    node: Node, a: HttpBackend, b: HttpBackend, step: str, times: int
+    node: Node, a: HttpBackend, b: HttpBackend, step: str, by_reload: bool, times: int
 ) -> None:
     # Given a load balancer under constant requests
     port = free_port()
@@ -68,7 +73,9 @@ def test_a_worker_killed_in_an_update_disturbs_nobody_and_converges(
 
     def message(round_: int) -> dict[str, Any]:
         nodes = [backends[round_ % 2].node(id=round_)]
-        lb = {"protocol": "HTTP", "port": port, "nodes": nodes}
+        lb: dict[str, Any] = {"protocol": "HTTP", "port": port, "nodes": nodes}
+        if by_reload:
+            lb["options"] = {"client_timeout": 30_000 + round_}
         return {"hpcs_action": "UPDATE", "loadBalancers": [lb]}
 
     assert node.send(message(0)).ok

@@ -361,9 +361,10 @@ def test_discover_tells_version_actions_and_limits(node: Node) -> None:
     answer = node.do("DISCOVER").answer
     assert answer["version"] == "1.0"
     assert answer["release"]
-    assert {"UPDATE", "SUSPEND", "ENABLE", "DELETE", "STATS", "DISCOVER", "DIAGNOSTICS"} == set(
-        answer["actions"]
-    )
+    assert {
+        *("UPDATE", "SUSPEND", "ENABLE", "DELETE", "STATS", "DISCOVER", "DIAGNOSTICS"),
+        *("HISTORY", "ROLLBACK"),
+    } <= set(answer["actions"])
     assert answer["limits"]["max_nodes"] == 10_000
 
 

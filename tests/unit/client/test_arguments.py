@@ -15,7 +15,8 @@ from tests.support.ports import free_port
 from tests.unit.client.conftest import Libra, Write
 
 COMMANDS = (
-    *("update", "suspend", "enable", "delete", "discover", "stats", "diagnostics"),
+    *("update", "rollback", "suspend", "enable", "delete"),
+    *("discover", "stats", "metrics", "history", "diagnostics"),
     *("validate", "schema"),
 )
 
@@ -61,6 +62,12 @@ def test_help_of_a_command_shows_examples_of_it(libra: Libra, command: str) -> N
         ("stats", ""),
         ("schema", "REBOOT"),
         ("delete", "node"),
+        ("metrics", "node", "--ack", "last"),
+        ("rollback", "node"),
+        ("rollback", "node", "three", "--yes"),
+        ("rollback", "node", "3"),
+        ("rollback", "node", "3", "--yes", "--generation", "-1"),
+        ("update", "node", "f.json", "--generation", "9007199254740993"),
     ],
     ids=lambda words: " ".join(words) or "nothing",
 )
@@ -147,9 +154,12 @@ def test_no_server_is_exit_code_3_and_every_server_is_named(libra: Libra) -> Non
 
 
 @pytest.mark.parametrize("json", [(), ("--json",)])
-def test_delete_without_a_terminal_needs_yes(libra: Libra, json: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("command", [("delete", "node"), ("rollback", "node", "3")])
+def test_what_asks_first_needs_yes_without_a_terminal(
+    libra: Libra, command: tuple[str, ...], json: tuple[str, ...]
+) -> None:
     # Given standard input that would say yes, but is no terminal
-    ran = libra("delete", "node", *json, stdin=b"y\n")
+    ran = libra(*command, *json, stdin=b"y\n")
     # Then nothing is sent, and the way out is named
     assert ran.code == Exit.USAGE
     assert ran.out == ""

@@ -88,7 +88,7 @@ def test_a_good_file_prints_the_configuration_alone_on_standard_output(
     # Then standard output is the file, and the verdict is beside it
     assert ran.code == Exit.OK
     assert ran.out.startswith("# Written by Libra.")
-    assert "server id-7 10.0.0.1:80 id 1 weight 3 cookie id-7 " in ran.out
+    assert "server id-7 10.0.0.1:80 id 1 weight 3 " in ran.out
     assert "bind [::]:8080 v4v6" in ran.out
     assert "good; HAProxy accepts the configuration" in ran.err
 

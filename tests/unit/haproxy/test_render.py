@@ -43,9 +43,10 @@ def test_the_number_of_lines_depends_on_the_structure_alone(model: Model) -> Non
     # Then there is a line for each server, a section for each half, and nothing that a value made
     servers = sum(len(lb.servers) for lb in model.load_balancers)
     assert sum(line.startswith("    server ") for line in lines) == servers
-    sections = [line.split()[0] for line in lines if line and not line[0].isspace()]
+    sections = [line.split()[0] for line in lines if line and line[0] not in " #"]
     halves = ["frontend", "backend"] * len(model.load_balancers)
-    assert sections == ["#", "global", "defaults", *halves]
+    by_source = any(lb.sticky and lb.protocol is Protocol.TCP for lb in model.load_balancers)
+    assert sections == ["global", "defaults", *(["peers"] if by_source else []), *halves]
 
 
 @given(MODELS)

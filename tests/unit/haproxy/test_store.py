@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ STATES = st.builds(
     State,
     status=st.sampled_from(Status),
     generation=st.integers(0, 2**40),
+    sender_generation=st.none() | st.integers(0, 2**53),
     model=st.none() | MODELS,
     next_numbers=st.dictionaries(st.sampled_from(Protocol), st.integers(1, 10**6)),
     traffic=st.dictionaries(
@@ -48,6 +50,19 @@ def test_a_newer_schema_is_refused_by_its_number() -> None:
     newer = json.dumps({"schema": SCHEMA + 1, "state": {}}).encode()
     with pytest.raises(StateUnreadable, match=f"schema {SCHEMA + 1}"):
         decode(newer)
+
+
+@given(STATES)
+def test_the_releases_before_and_after_read_each_others_state(state: State) -> None:
+    # Given a state as the release before wrote it, without the sender's generation
+    stored = json.loads(encode(state))
+    del stored["state"]["sender_generation"]
+    # Then it is read, and nothing is fenced
+    before = decode(json.dumps(stored).encode())
+    assert before == replace(state, sender_generation=None)
+    # And a field of the release after is passed over, as that release's reader passed over ours
+    stored["state"]["of_the_release_after"] = 1
+    assert decode(json.dumps(stored).encode()) == before
 
 
 def state(generation: int) -> State:
@@ -106,6 +121,7 @@ def test_erasing_leaves_the_stored_state_alone(tmp_path: Path) -> None:
     store.stage(state(1), "one")
     store.commit()
     store.confirm()
+    store.keep_history(b"{}")
     store.entomb(State(status=Status.DELETED, generation=2, model=None))
     store.erase()
     assert [path.name for path in tmp_path.iterdir()] == ["state.json"]

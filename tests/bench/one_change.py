@@ -1,0 +1,87 @@
+"""Figure 1: one member added, removed or re-weighted, until a client has the proof."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from typing import Any
+
+from tests.bench.bench import Bench, note, save
+from tests.bench.members import Wanted
+from tests.bench.proof import not_seen, seen, weighs
+from tests.bench.summary import Goal, Row, row
+from tests.bench.systems import System
+from tests.bench.timing import median, percentile
+
+_KINDS = ("added", "removed", "re-weighted")
+
+Times = dict[str, dict[str, list[float]]]
+
+
+def measure(bench: Bench) -> list[Row]:
+    """The systems take turns, so that a noisy moment of the machine meets all of them."""
+    times: Times = defaultdict(lambda: defaultdict(list))
+    with bench.all_systems() as systems:
+        for turn in range(bench.amount(15, 4)):
+            order = systems[turn % len(systems) :] + systems[: turn % len(systems)]
+            for system in order:
+                _one_round(bench, system, times)
+    save("1-one-change", _report(times))
+    rows = []
+    for kind in _KINDS:
+        ours = median(times["libra"][kind])
+        rows.append(row(f"1-member-{kind}", ours, "ms", goal=Goal("value", 5)))
+        for name in [one.name for one in systems[1:]]:
+            goal = Goal("ratio", 0.05) if name == "haproxy-reload" else None
+            theirs = median(times[name][kind])
+            rows.append(row(f"1-member-{kind}-vs-{name}", ours, "ms", against=theirs, goal=goal))
+    return rows
+
+
+def _one_round(bench: Bench, system: System, times: Times) -> None:
+    three, more = bench.three, bench.farm.members[3]
+    four, heavy = three.plus(more), three.weighted(1, 3)
+    requests = 4 * len(four.members)
+
+    def timed(kind: str, wanted: Wanted) -> None:
+        began = time.perf_counter()
+        system.apply(wanted)
+        applied = time.perf_counter()
+        match kind:
+            case "added":
+                served = seen(system, more.body)
+            case "removed":
+                served = not_seen(system, more.body, requests)
+            case _:
+                served = weighs(system, 1, wanted)
+        times[system.name][kind].append((served - began) * 1000)
+        times[system.name][f"{kind}, told"].append((applied - began) * 1000)
+        # What an old process still has to do is not part of the next change.
+        time.sleep(0.05)
+
+    try:
+        timed("added", four)
+        timed("removed", three)
+        timed("re-weighted", heavy)
+        timed("re-weighted", three)
+    except (AssertionError, OSError) as error:
+        note(f"  {system.name}: {error}")
+        times[system.name]["failed"].append(1.0)
+
+
+def _report(times: Times) -> dict[str, Any]:
+    return {
+        "unit": "ms from the order to the proof by a client; `told` to the order's own return",
+        "rounds": {name: len(kinds.get("added", [])) for name, kinds in times.items()},
+        "times": {
+            name: {
+                kind: {
+                    "p50": round(median(values) or 0, 3),
+                    "p99": round(percentile(values, 0.99) or 0, 3),
+                    "n": len(values),
+                }
+                for kind, values in kinds.items()
+            }
+            for name, kinds in times.items()
+        },
+    }

@@ -1,0 +1,74 @@
+"""When a change is served, by what a client gets."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+
+from tests.bench.members import Wanted
+from tests.bench.systems import System
+
+_PATIENCE = 10.0
+_REQUEST = b"GET / HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n"
+
+
+def fetch(port: int) -> bytes:
+    """The body of one request on a new connection; empty when there is no answer."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.sendall(_REQUEST)
+            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    except OSError:
+        return b""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    if not head.startswith(b"HTTP/1.1 200"):
+        return b""
+    if b"chunked" in head.lower():
+        return body.split(b"\r\n")[1]
+    return body
+
+
+def seen(system: System, body: bytes) -> float:
+    """The moment at which the first answer with `body` was complete."""
+    return _until(lambda: time.perf_counter() if fetch(system.port) == body else None)
+
+
+def not_seen(system: System, body: bytes, requests: int) -> float:
+    """The moment from which `requests` requests in a row were answered, none with `body`."""
+
+    def clean() -> float | None:
+        began = time.perf_counter()
+        for _ in range(requests):
+            if fetch(system.port) in (b"", body):
+                return None
+        return began
+
+    return _until(clean)
+
+
+def weighs(system: System, number: int, wanted: Wanted) -> float:
+    """The moment at which the member's weight is in force: read back, or shown by its share."""
+    weight = next(one.weight for one in wanted.members if one.number == number)
+    body = f"m{number}".encode()
+    around = sum(one.weight for one in wanted.members)
+    # A light member takes two rounds, else its share of before would look right by chance.
+    rounds = 1 if weight > 1 else 2
+
+    def told() -> float | None:
+        return time.perf_counter() if system.weight_of(number) == weight else None
+
+    def shared() -> float | None:
+        began = time.perf_counter()
+        got = [fetch(system.port) for _ in range(around * rounds)]
+        return began if got.count(body) == weight * rounds and b"" not in got else None
+
+    return _until(shared if system.weight_of(number) is None else told)
+
+
+def _until(look: Callable[[], float | None]) -> float:
+    began = time.perf_counter()
+    while (moment := look()) is None:
+        if time.perf_counter() - began > _PATIENCE:
+            raise AssertionError(f"not served within {_PATIENCE:g} s")
+    return moment

@@ -1,0 +1,254 @@
+"""Changes of a running HAProxy without a reload: the same result, and nobody notices."""
+
+from __future__ import annotations
+
+import random
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from libra_haproxy.runtime import ServerRow
+from tests.support.backends import EchoBackend, HttpBackend
+from tests.support.haproxies import HAPROXIES
+from tests.support.load import Stream, getting
+from tests.support.node import Node
+from tests.support.ports import free_port
+from tests.support.traffic import bodies, get, refused
+from tests.support.wait import until
+
+
+@pytest.fixture(params=HAPROXIES, ids=str)
+def any_node(request: pytest.FixtureRequest, make_node: Callable[..., Node]) -> Node:
+    """A node on each release of HAProxy that is there."""
+    return make_node(haproxy=request.param.path())
+
+
+def http(port: int, *nodes: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"protocol": "HTTP", "port": port, "nodes": list(nodes), **fields}
+
+
+def rows(node: Node) -> set[tuple[Any, ...]]:
+    """What HAProxy says that it serves."""
+    return {_row(row) for row in node.haproxy_worker.servers()}
+
+
+def _row(row: ServerRow) -> tuple[Any, ...]:
+    return (row.backend, row.name, row.number, row.address, row.port, row.weight, row.maintenance)
+
+
+def test_membership_weight_address_and_condition_change_without_a_reload(
+    any_node: Node, a: HttpBackend, b: HttpBackend
+) -> None:
+    # Given a load balancer with one node
+    node, port = any_node, free_port()
+    assert node.update(http(port, a.node(id=1))).ok
+    pid = node.worker_pid
+    # When another comes
+    assert node.update(http(port, a.node(id=1), b.node(id=2))).ok
+    assert bodies(port, 6) == {"a": 3, "b": 3}
+    # And the first gets more weight
+    assert node.update(http(port, a.node(id=1, weight=3), b.node(id=2))).ok
+    assert bodies(port, 8) == {"a": 6, "b": 2}
+    # And is disabled
+    assert node.update(http(port, a.node(id=1, condition="DISABLED"), b.node(id=2))).ok
+    assert bodies(port, 4) == {"b": 4}
+    # And enabled
+    assert node.update(http(port, a.node(id=1), b.node(id=2))).ok
+    assert bodies(port, 4) == {"a": 2, "b": 2}
+    # And the second moves
+    with HttpBackend("c") as c:
+        assert node.update(http(port, a.node(id=1), c.node(id=2))).ok
+        assert bodies(port, 4) == {"a": 2, "c": 2}
+        # And the first goes
+        assert node.update(http(port, c.node(id=2))).ok
+        assert bodies(port, 4) == {"c": 4}
+    # Then it was the same process all the time, and the file passes
+    assert node.worker_pid == pid
+    assert node.config_passes()
+
+
+def test_a_reload_and_a_cold_start_after_it_change_neither_traffic_nor_cookies(
+    any_node: Node, a: HttpBackend, b: HttpBackend
+) -> None:
+    # Given nodes that came at run time, and a client with the cookie of one
+    node, port = any_node, free_port()
+    assert node.update(http(port, a.node(id=1))).ok
+    assert node.update(http(port, a.node(id=1), b.node(id="two", weight=5))).ok
+    cookie = {"Cookie": "SERVERID=id-two"}
+    assert {get(port, **cookie).body for _ in range(6)} == {b"b"}
+    before = rows(node)
+    # When it is reloaded, and then started from nothing
+    lb = http(port, a.node(id=1), b.node(id="two", weight=5), options={"client_timeout": 9999})
+    assert node.update(lb).ok
+    assert rows(node) == before
+    node.kill()
+    node.stop_haproxy()
+    node.start()
+    # Then everything is as it was
+    assert rows(node) == before
+    assert {get(port, **cookie).body for _ in range(6)} == {b"b"}
+
+
+def test_suspend_and_enable_need_no_reload_and_survive_one(any_node: Node, a: HttpBackend) -> None:
+    node, port = any_node, free_port()
+    assert node.update(http(port, a.node(id=1))).ok
+    pid = node.worker_pid
+    assert node.do("SUSPEND").ok
+    assert refused(port)
+    assert node.do("ENABLE").ok
+    assert get(port).body == b"a"
+    assert node.worker_pid == pid
+    # And a HAProxy that was started suspended is enabled all the same
+    assert node.do("SUSPEND").ok
+    node.kill()
+    node.stop_haproxy()
+    node.start()
+    assert refused(port)
+    assert node.do("ENABLE").ok
+    assert get(port).body == b"a"
+
+
+def test_a_removed_node_keeps_its_connections_and_gets_no_new_one(
+    any_node: Node, b: HttpBackend
+) -> None:
+    # Given a stream through a node
+    node, port = any_node, free_port()
+    with EchoBackend() as echo:
+        lb = {"protocol": "TCP", "port": port, "nodes": [echo.node(id=1), b.node(id=2, weight=0)]}
+        assert node.update(lb).ok
+        with Stream(port) as stream:
+            # When the node is removed
+            assert node.update({**lb, "nodes": [b.node(id=2)]}).ok
+            accepted = echo.accepted
+            with socket.create_connection(("127.0.0.1", port), timeout=5):
+                sent = stream.bytes
+                until(lambda: stream.bytes > sent, "the stream goes on")
+        # Then the stream went on to its own end, and nobody else came
+        assert stream.failures == []
+        assert echo.accepted == accepted
+        # And once it has ended, the server is forgotten
+        until(lambda: {row[1] for row in rows(node)} == {"id-2"}, "it is gone", 30)
+        # And may come again
+        assert node.update(lb).ok
+
+
+def test_a_node_that_comes_back_while_its_old_connections_last_is_served(
+    any_node: Node, b: HttpBackend
+) -> None:
+    node, port = any_node, free_port()
+    with EchoBackend() as echo:
+        both = {"protocol": "TCP", "port": port, "nodes": [echo.node(id=1), b.node(id=2, weight=0)]}
+        assert node.update(both).ok
+        with Stream(port) as stream:
+            assert node.update({**both, "nodes": [b.node(id=2)]}).ok
+            assert node.update(both).ok
+            assert "id-1" in {row[1] for row in rows(node)}
+            until(lambda: stream.bytes > 0, "the stream runs")
+        assert stream.failures == []
+
+
+def test_random_changes_leave_what_a_fresh_start_would_serve(
+    any_node: Node, a: HttpBackend, b: HttpBackend
+) -> None:
+    # Given a load balancer that is asked for all the time
+    node, port, dice = any_node, free_port(), random.Random(7)
+    always = a.node(id=99)
+
+    def some() -> dict[str, Any]:
+        nodes = [
+            b.node(
+                id=n, weight=dice.randint(0, 256), condition=dice.choice(["ENABLED", "DISABLED"])
+            )
+            for n in dice.sample(range(8), dice.randint(0, 6))
+        ]
+        # Places must be different; only one of them is the living backend.
+        for place, node_ in enumerate(nodes[1:]):
+            node_["address"] = f"127.0.0.{place + 2}"
+            node_["condition"] = "DISABLED"
+        return http(port, always, *nodes)
+
+    assert node.update(http(port, always)).ok
+    with getting(port, {b"a", b"b"}) as client:
+        for _ in range(40):
+            # When it changes at random
+            message = some()
+            assert node.update(message).ok
+            # Then HAProxy says of each server what the message says
+            wanted = {
+                f"id-{n['id']}": (
+                    n["address"],
+                    int(n["port"]),
+                    n.get("weight", 1),
+                    n.get("condition") == "DISABLED",
+                )
+                for n in message["nodes"]
+            }
+            found = {row[1]: (row[3], row[4], row[5], row[6]) for row in rows(node)}
+            assert {name: found[name] for name in wanted} == wanted
+            assert all(found[name][3] for name in found.keys() - wanted.keys())
+        until(lambda: {row[1] for row in rows(node)} == set(wanted), "removed ones are gone", 60)
+        at_run_time = rows(node)
+        # And a fresh start serves the same
+        node.kill()
+        node.start()
+    assert client.tally.failures == []
+    assert client.tally.done > 0
+    node.stop_haproxy()
+    until(lambda: node.ask_keeper("status") is not None and rows_or_none(node), "it is back", 30)
+    assert rows(node) == at_run_time
+
+
+def rows_or_none(node: Node) -> Any:
+    try:
+        return rows(node)
+    except Exception:  # noqa: BLE001 - it is just starting
+        return None
+
+
+def test_a_dead_node_gets_no_request_over_twenty_reloads(node: Node, a: HttpBackend) -> None:
+    # Given a node that is known to be dead
+    port, dead_port = free_port(), free_port()
+    dead = {"address": "127.0.0.1", "port": dead_port, "id": 2}
+    monitor = {"type": "CONNECT", "delay": 1, "timeout": 1, "attempts": 1}
+
+    def message(round_: int) -> dict[str, Any]:
+        options = {"client_timeout": 20_000 + round_}
+        return http(port, a.node(id=1), dead, monitor=monitor, options=options)
+
+    def down() -> bool:
+        return bool(node.do("STATS").answer["nodes"][1]["status"] == "DOWN")
+
+    assert node.update(message(0)).ok
+    until(down, "it is seen to be down")
+    for round_ in range(1, 21):
+        # When the load balancer is reloaded
+        assert node.update(message(round_)).ok
+        # Then the new process knows
+        assert down()
+        assert bodies(port, 4) == {"a": 4}
+
+
+@pytest.mark.timeout(180)
+def test_a_source_stays_on_its_node_over_a_reload(
+    any_node: Node, a: HttpBackend, b: HttpBackend
+) -> None:
+    # Given a TCP load balancer whose process is past its own first seconds
+    node, port = any_node, free_port()
+    lb = {"protocol": "TCP", "port": port, "nodes": [a.node(id=1), b.node(id=2)]}
+    assert node.update(lb).ok
+    time.sleep(7)
+    first = get(port).body
+    # When it is reloaded
+    for round_ in range(3):
+        assert node.update({**lb, "options": {"client_timeout": 10_000 + round_}}).ok
+        # Then the source is where it was
+        until(lambda: "key=" in _table(node), "the table is handed over")
+        assert {get(port).body for _ in range(4)} == {first}
+        time.sleep(0.5)
+
+
+def _table(node: Node) -> str:
+    return node.haproxy_worker.run(["show table tcp-servers"])
