@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import re
 import socket
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from libra_haproxy.errors import EngineError, HaproxyDown, HaproxyTimeout
 
 ANSWER_SECONDS = 4.0
 """How long a HAProxy may think; a hung one is reported before the caller's five seconds end."""
+
+_REPLACING_SECONDS = 1.0
+"""How long a master may be away while it replaces itself."""
 
 _SAFE_COMMAND = re.compile(r"[A-Za-z0-9_.:/@!|#()\[\], -]+", re.ASCII)
 
@@ -164,8 +168,22 @@ class Master:
         self._path = socket_path
         self._seconds = seconds
 
-    def _ask(self, line: str) -> str:
-        return ask(self._path, f"{line};quit", deadline=Deadline.after(self._seconds))
+    def _ask(self, line: str, *, says_something: bool = False) -> str:
+        """Ask; a master replaces itself at each start and reload, and is away meanwhile.
+
+        A question that `says_something` is asked again while nothing comes back.
+        """
+        deadline = Deadline.after(self._seconds)
+        patience = Deadline.after(min(self._seconds, _REPLACING_SECONDS))
+        while True:
+            try:
+                answer = ask(self._path, f"{line};quit", deadline=deadline)
+                if answer or not says_something or patience.passed:
+                    return answer
+            except HaproxyDown:
+                if patience.passed:
+                    raise
+            time.sleep(0.02)
 
     def reload(self) -> str:
         """Ask for a reload; 2.6 answers nothing, 2.7 and later with a verdict and its reasons."""
@@ -173,7 +191,7 @@ class Master:
 
     def processes(self) -> Processes:
         """The process table (`show proc`, management guide 9.4)."""
-        return parse_processes(self._ask("show proc"))
+        return parse_processes(self._ask("show proc", says_something=True))
 
     def end_sessions(self, pid: int, *, frontends: Sequence[str]) -> int:
         """Cut every session of `frontends` in the worker `pid`; returns how many there were."""

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.support import folders
+
 # A process started by a test carries this in its environment, and so do its own children.
 MARK = f"LIBRA_TEST_RUN={uuid.uuid4().hex}"
 GRACE = 5.0  # seconds that a process may still need to end by itself
@@ -56,11 +58,12 @@ def no_stray_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
     Known by the mark in its environment, or by this run's temporary folder on its command
     line. A process that has neither is not found.
     """
-    basetemp = str(tmp_path_factory.getbasetemp())
+    ours = (f"{tmp_path_factory.getbasetemp()}/", f"{folders.BASE}/")
     yield
     deadline = time.monotonic() + GRACE
-    while (strays := _processes(basetemp)) and time.monotonic() < deadline:
+    while (strays := _processes(ours)) and time.monotonic() < deadline:
         time.sleep(0.05)
+    folders.remove_all()
     if not strays:
         return
     found = dict(strays)
@@ -69,13 +72,13 @@ def no_stray_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.05)
-        strays = _processes(basetemp)  # a supervisor may have started another meanwhile
+        strays = _processes(ours)  # a supervisor may have started another meanwhile
         found |= strays
     lines = "\n".join(f"  {pid}: {command}" for pid, command in sorted(found.items()))
     pytest.fail(f"these processes outlived the tests (now killed):\n{lines}", pytrace=False)
 
 
-def _processes(basetemp: str) -> dict[int, str]:
+def _processes(ours: tuple[str, ...]) -> dict[int, str]:
     """Return the command lines, by process id, of all that this run has started."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
@@ -88,6 +91,6 @@ def _processes(basetemp: str) -> dict[int, str]:
             marked = MARK.encode() in (folder / "environ").read_bytes().split(b"\0")
         except OSError:  # gone meanwhile, or not ours to read
             continue
-        if marked or f"{basetemp}/" in command:
+        if marked or any(place in command for place in ours):
             found[int(folder.name)] = command.strip()
     return found

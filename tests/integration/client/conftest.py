@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import folders
 from tests.support.backends import HttpBackend
 from tests.support.gearmand import Gearmand
 from tests.support.node import Node
@@ -45,10 +46,8 @@ def gearmand() -> Iterator[Gearmand]:
 
 
 @pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory, gearmand: Gearmand) -> Iterator[Node]:
-    # Unix sockets live below it, so its path is short.
-    folder = tmp_path_factory.getbasetemp() / "c0"
-    with Node(folder=folder, servers=[gearmand.address]) as started:
+def node(gearmand: Gearmand) -> Iterator[Node]:
+    with Node(folder=folders.folder(), servers=[gearmand.address]) as started:
         yield started.start()
 
 

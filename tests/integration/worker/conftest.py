@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import folders
 from tests.support.backends import HttpBackend
 from tests.support.gearmand import Gearmand
 from tests.support.node import Node
@@ -23,11 +24,9 @@ def gearmand() -> Iterator[Gearmand]:
 
 
 @pytest.fixture
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder() -> Path:
     """A folder with a short name, since unix sockets live below it."""
-    folder = tmp_path_factory.getbasetemp() / f"n{next(_NUMBERS)}"
-    folder.mkdir()
-    return folder
+    return folders.folder()
 
 
 @pytest.fixture

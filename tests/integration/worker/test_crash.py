@@ -75,7 +75,7 @@ def test_a_worker_killed_in_an_update_disturbs_nobody_and_converges(
         nodes = [backends[round_ % 2].node(id=round_)]
         lb: dict[str, Any] = {"protocol": "HTTP", "port": port, "nodes": nodes}
         if by_reload:
-            lb["options"] = {"client_timeout": 30_000 + round_}
+            lb["options"] = {"client_timeout": 20_000 + round_}
         return {"hpcs_action": "UPDATE", "loadBalancers": [lb]}
 
     assert node.send(message(0)).ok

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from libra_common.jobs import JobClient, parse_server
+from tests.support import folders
 from tests.support.backends import HttpBackend
 from tests.support.gearmand import Gearmand
 from tests.support.node import Node
@@ -53,9 +54,8 @@ class Serving:
 
 
 @pytest.fixture(scope="module")
-def serving(gearmand: Gearmand, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    folder = tmp_path_factory.getbasetemp() / "refusals"
-    folder.mkdir()
+def serving(gearmand: Gearmand) -> Iterator[Serving]:
+    folder = folders.folder()
     with (
         HttpBackend("a") as backend,
         Node(folder=folder, servers=[gearmand.address], name="refuser", max_nodes=5) as node,

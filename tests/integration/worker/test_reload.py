@@ -27,7 +27,7 @@ def reload(node: Node, ports: tuple[int, int], http: Any, tcp: Any, round_: int)
             "protocol": "HTTP",
             "port": ports[0],
             "nodes": [http.node(id=round_)],
-            "options": {"client_timeout": 30_000 + round_},
+            "options": {"client_timeout": 20_000 + round_},
         },
         {"protocol": "TCP", "port": ports[1], "nodes": [tcp.node(id=1)]},
     )
