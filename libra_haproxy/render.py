@@ -7,6 +7,7 @@ running process can say which text it was started from.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -73,6 +74,7 @@ def _only_tokens(value: object) -> object:
     raise TypeError(f"not a token, so not written: {value!r}")
 
 
+@functools.cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("libra_haproxy"),

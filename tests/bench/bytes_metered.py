@@ -132,13 +132,14 @@ def _read_then_reload(bench: Bench, reloads: int) -> dict[str, Any]:
             nonlocal total
             total += _bytes_out(ask(system.admin, "show stat -1 1 -1"))
 
+        pid = _pid(system)
+
         def taken_over(_: int) -> None:
             # Else the next reading could be of the same process again.
             nonlocal pid
             until(lambda: _pid(system) not in (None, pid), "the new process answers")
             pid = _pid(system)
 
-        pid = _pid(system)
         received = _reloaded(bench, system, reloads, before=read, after=taken_over)
         read()
         metered = total - before

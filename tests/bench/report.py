@@ -35,7 +35,7 @@ def add(figure: str, rows: list[Row]) -> None:
 def write(*, quick: bool) -> None:
     """Write where and when it was measured, and the table."""
     save("machine", {**_machine(), "quick": quick, "measured": time.strftime("%Y-%m-%d")})
-    (RESULTS / "summary.md").write_text(f"{_heading()}\n{_INTRODUCTION}\n{table(_rows())}")
+    (RESULTS / "summary.md").write_text(f"{_heading()}\n{_introduction()}\n{table(_rows())}")
 
 
 def readme() -> bool:
@@ -48,12 +48,28 @@ def readme() -> bool:
         for picture in sorted(RESULTS.glob("*.png"))
     )
     text = (
-        f"## Measured\n\n{_heading()}\n{_INTRODUCTION}\n{table(chosen)}\n"
+        f"## Measured\n\n{_heading()}\n{_introduction()}\n{table(chosen)}\n"
         "All rows: [summary](tests/bench/results/summary.md); the single figures are beside it.\n\n"
         f"{pictures}\n"
     )
     README.write_text(between_marks(README.read_text(), text))
     return True
+
+
+def _introduction() -> str:
+    source = RESULTS / "2-under-load.json"
+    if not source.exists():
+        return _INTRODUCTION
+    counts = [
+        one["changes"]
+        for kinds in json.loads(source.read_text())["systems"].values()
+        for one in kinds.values()
+    ]
+    return (
+        f"{_INTRODUCTION}Failed requests and cut connections are scaled to 1,000 changes from "
+        f"{min(counts)} to {max(counts)} of each system;\na client that is refused tries again at "
+        "once, so long outages count many times.\n"
+    )
 
 
 def _rows() -> list[Row]:

@@ -96,6 +96,8 @@ def verdict(one: Row) -> str:
     more_is_better = one.unit.endswith("/s")
     if one.value is None:
         return "not measured"
+    if one.goal is not None:
+        return "too few to tell"
     if one.against is None or one.value == one.against:
         return ""
     ahead = one.value > one.against if more_is_better else one.value < one.against

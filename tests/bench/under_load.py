@@ -16,6 +16,7 @@ from tests.bench.systems import System
 from tests.support.load import Wrk
 
 _PAUSE = 0.1
+_GOAL_CHANGES = 1000
 _MIX = "40 % weight, 20 % add, 20 % remove, 10 % address, 10 % that needs a reload"
 
 
@@ -31,17 +32,25 @@ def measure(bench: Bench) -> list[Row]:
                     bench, system, seconds=seconds, keep_alive=keep_alive
                 )
     save("2-under-load", {"mix": _MIX, "systems": found})
+    return rows_of(found)
+
+
+def rows_of(found: dict[str, dict[str, Any]]) -> list[Row]:
+    """The figure's rows. None failed in a few changes does not prove that none will in 1,000."""
     rows = []
     for kind in ("keep-alive", "new-connections"):
         ours = found["libra"][kind]
         for what in ("failed", "cut"):
             name = f"2-requests-failed-{kind}" if what == "failed" else f"2-connections-cut-{kind}"
             value = _scaled(ours, what)
-            rows.append(row(name, value, "per 1,000 changes", goal=Goal("value", 0)))
+            enough = ours["changes"] >= _GOAL_CHANGES
+            one = row(name, value, "per 1,000 changes", goal=Goal("value", 0))
+            rows.append(replace(one, met=None) if one.met and not enough else one)
             rows += [
-                row(f"{name}-vs-{one.name}", value, "per 1,000 changes",
-                    against=_scaled(found[one.name][kind], what))
-                for one in systems[1:]
+                row(f"{name}-vs-{other}", value, "per 1,000 changes",
+                    against=_scaled(found[other][kind], what))
+                for other in found
+                if other != "libra"
             ]  # fmt: skip
     return rows
 

@@ -27,6 +27,11 @@ def lb(port: int, *nodes: dict[str, object]) -> dict[str, object]:
     return {"protocol": "HTTP", "port": port, "nodes": list(nodes)}
 
 
+def by_reload(port: int, *nodes: dict[str, object]) -> dict[str, object]:
+    """The same, with a change that no running process can take over."""
+    return {**lb(port, *nodes), "options": {"client_timeout": 12_345}}
+
+
 def script(folder: Path, text: str) -> str:
     """A program that stands where HAProxy is expected."""
     path = folder / "haproxy"
@@ -45,7 +50,7 @@ def test_a_haproxy_that_is_missing_is_said_to_be_missing(
     assert node.update(lb(port, a.node())).ok
     binary.unlink()
     # When an UPDATE comes
-    result = node.update(lb(port, a.node(weight=2)))
+    result = node.update(by_reload(port, a.node()))
     # Then it fails by name, and the running one goes on
     assert result.error_code == "haproxy_missing"
     assert str(binary) in (result.error or "")
@@ -102,9 +107,7 @@ def test_reads_do_not_wait_for_a_change_that_hangs(
     import threading
 
     results = []
-    change = threading.Thread(
-        target=lambda: results.append(node.update(lb(port, a.node(weight=9))))
-    )
+    change = threading.Thread(target=lambda: results.append(node.update(by_reload(port, a.node()))))
     change.start()
     until(lambda: (node.state_dir / "haproxy.cfg.new").exists(), "the change is being checked")
     # When reads come

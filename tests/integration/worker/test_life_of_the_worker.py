@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,11 @@ from tests.support.wait import until
 
 def lb(port: int, *nodes: dict[str, object]) -> dict[str, object]:
     return {"protocol": "HTTP", "port": port, "nodes": list(nodes)}
+
+
+def by_reload(port: int, node: dict[str, object], timeout: int) -> dict[str, object]:
+    """A load balancer whose `timeout` no running process can take over."""
+    return {**lb(port, node), "options": {"client_timeout": timeout}}
 
 
 def slow_haproxy(folder: Path, seconds: int) -> str:
@@ -371,8 +377,8 @@ def test_reads_are_answered_while_changes_hang_and_wait(
     assert node.update(lb(port, a.node())).ok
     (folder / "slow").touch()
     changes = [
-        in_thread(lambda weight=weight: node.update(lb(port, a.node(weight=weight))))  # type: ignore[misc]
-        for weight in range(2, 7)
+        in_thread(partial(node.update, by_reload(port, a.node(), timeout)))
+        for timeout in range(1_000, 6_000, 1_000)
     ]
     until(lambda: (node.state_dir / "haproxy.cfg.new").exists(), "one hangs")
     # When two hundred STATS come one after the other
@@ -409,7 +415,7 @@ def test_archives_to_a_store_that_hangs_keep_nobody_waiting(
         archives = [submit(node, archive) for _ in range(4)]
         taken = [store.accept()[0] for _ in archives]
         (folder / "slow").touch()
-        change, results = in_thread(lambda: node.update(lb(port, a.node(weight=2))))
+        change, results = in_thread(partial(node.update, by_reload(port, a.node(), 1_000)))
         until(lambda: (node.state_dir / "haproxy.cfg.new").exists(), "the update hangs")
         # When two hundred STATS come one after the other
         took = sorted(node.do("STATS").elapsed for _ in range(200))

@@ -8,6 +8,7 @@ import jinja2
 import pytest
 from hypothesis import given
 
+from libra_haproxy import render as rendering
 from libra_haproxy.model import LoadBalancer, Model, Protocol, Server
 from libra_haproxy.numbering import assign
 from libra_haproxy.render import Place, render
@@ -96,6 +97,10 @@ def test_a_template_cannot_write_what_is_no_token(monkeypatch: pytest.MonkeyPatc
     text = "{{ 'raw' ~ suspended }}"
     loader = jinja2.DictLoader({"haproxy.cfg.j2": text})
     monkeypatch.setattr(jinja2, "PackageLoader", lambda _: loader)
+    rendering._template.cache_clear()
     # Then rendering it raises
-    with pytest.raises(TypeError, match="not a token"):
-        render(one(), suspended=False, place=PLACE)
+    try:
+        with pytest.raises(TypeError, match="not a token"):
+            render(one(), suspended=False, place=PLACE)
+    finally:
+        rendering._template.cache_clear()
