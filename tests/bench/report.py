@@ -22,7 +22,13 @@ All of a table was measured in one run on one machine, in turns; times on anothe
 and the ratio (Libra / the other, less is better except where the unit is jobs/s) is what to
 compare. `make bench` measures anew.
 """
-_README_ROWS = re.compile(r"1-.*|2-requests-failed-.*|3-.*|4-.*|5-.*-p50-.*|6-.*|7-.*", re.ASCII)
+_README_ROWS = re.compile(
+    r"1-member-(added|removed|re-weighted)(-vs-haproxy-reload|-vs-nginx-reload|-vs-caddy-api)?"
+    r"|2-requests-failed-(keep-alive|new-connections)(-vs-haproxy-reload|-vs-caddy-api)?"
+    r"|3-.*|4-.*-10000-.*|5-DISCOVER-p50-.*|6-worker-.*|7-serving-again-.*",
+    re.ASCII,
+)
+"""The rows that a newcomer wants; all of them are in the summary."""
 
 
 def add(figure: str, rows: list[Row]) -> None:
