@@ -21,7 +21,7 @@ from libra_haproxy.errors import (
 from libra_haproxy.history import UPDATE, WENT_BACK, Entry, History, refuse_stale
 from libra_haproxy.late import LateCheck
 from libra_haproxy.model import Model, State, Status
-from libra_haproxy.plan import AtRunTime, ByReload
+from libra_haproxy.plan import AtRunTime, ByReload, Plan
 from libra_haproxy.reports import Report, Reports
 from libra_haproxy.service import Service, model_of
 from libra_haproxy.store import Store
@@ -240,11 +240,15 @@ class Instance:
         now = self._state
         rendered = self._service.render(wanted)
         # A HAProxy that hangs is found out here, before anything was touched.
-        served = now.model is not None and self._service.serves(wanted, rendered)
+        running = None if now.model is None else self._service.running()
+        served = self._service.serves(wanted, rendered, running=running)
         if served and wanted == now:
             return now
-        way = AtRunTime(()) if served else self._service.way(now, wanted)
-        self._service.refuse_unusable_ports(wanted, now=now)
+        way: Plan = AtRunTime(())
+        if not served:
+            way = self._service.way(now, wanted, rendered, running=running)
+        if isinstance(way, ByReload) or now.suspended:
+            self._service.refuse_unusable_ports(wanted, now=now)
         wanted = replace(wanted, generation=now.generation + 1)
         try:
             candidate = self._store.stage(wanted, rendered.text)
@@ -316,7 +320,8 @@ class Instance:
         if self._store.text() != rendered.text:
             self._service.check(self._store.stage(state, rendered.text))
             self._store.commit()
-        if reload or not self._service.serves(state, rendered):
+        running = self._service.running()
+        if reload or not self._service.serves(state, rendered, running=running):
             self._service.bring_into_force(state, rendered, ByReload("recovery"))
         self._store.confirm()
         self._service.look()

@@ -49,7 +49,7 @@ class Process:
 
     def open_files(self) -> int | None:
         """The limit on open files of the running keeper; None when there is no keeper."""
-        status = self._keeper.status()
+        status = self._seen or self._keeper.status()
         return status.open_files if status else None
 
     def running(self) -> bool:

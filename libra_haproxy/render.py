@@ -42,10 +42,11 @@ class Place:
 
 @dataclass(frozen=True)
 class Rendered:
-    """HAProxy's file, and the digest it carries."""
+    """HAProxy's file, the digest it carries, and its limit of connections."""
 
     text: str
     digest: str
+    maxconn: int
 
 
 def render(model: Model, *, suspended: bool, place: Place) -> Rendered:
@@ -64,7 +65,8 @@ def render(model: Model, *, suspended: bool, place: Place) -> Rendered:
         load_balancers=[_view(lb, bind=place.bind) for lb in model.load_balancers],
     )
     digest = hashlib.sha256(text.encode("ascii")).hexdigest()[: len(_NO_DIGEST)]
-    return Rendered(text.replace(f"str({_NO_DIGEST})", f"str({digest})", 1), digest)
+    marked = text.replace(f"str({_NO_DIGEST})", f"str({digest})", 1)
+    return Rendered(marked, digest, place.maxconn)
 
 
 def _only_tokens(value: object) -> object:

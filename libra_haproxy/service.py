@@ -54,7 +54,7 @@ class Service:
         self._maxconn = maxconn
         self._open_files = open_files
         self._at_run_time = True
-        self._digest = ""  # of the text that HAProxy was last brought to by us
+        self._text: Rendered | None = None  # what HAProxy was last seen to serve
         self._leaving: set[tuple[str, str]] = set()  # removed servers with connections
 
     def must_be_possible(self) -> None:
@@ -96,31 +96,34 @@ class Service:
             low_ports=self._process.low_ports(),
         )
 
-    def serves(self, state: State, rendered: Rendered) -> bool:
-        """Whether HAProxy serves `state` from its text, by its own word.
+    def running(self) -> str | None:
+        """The digest of the text that HAProxy says it serves; None when none runs.
 
         Raises HaproxyTimeout when it hangs.
         """
         try:
-            if self._process.digest() != rendered.digest or self._differences(state):
-                return False
+            return self._process.digest()
         except HaproxyDown:
+            return None
+
+    def serves(self, state: State, rendered: Rendered, *, running: str | None) -> bool:
+        """Whether HAProxy, which says that it serves `running`, serves `state` from its text.
+
+        Raises HaproxyTimeout when it hangs.
+        """
+        if running != rendered.digest or self._differences(state):
             return False
-        self._digest = rendered.digest
+        self._text = rendered
         return True
 
-    def way(self, now: State, wanted: State) -> Plan:
-        """How to get from `now` to `wanted`: at run time where HAProxy is known to serve `now`.
-
-        Raises HaproxyTimeout when it hangs.
-        """
-        if now.model is None or not self._at_run_time:
-            return ByReload("there is nothing to start from")
-        try:
-            if self._process.digest() != self._digest:
-                return ByReload("HAProxy serves another text")
-        except HaproxyDown:
+    def way(self, now: State, wanted: State, rendered: Rendered, *, running: str | None) -> Plan:
+        """How to get from `now` to `wanted`: at run time where HAProxy is known to serve `now`."""
+        if running is None:
             return ByReload("HAProxy does not run")
+        if self._text is None or running != self._text.digest or not self._at_run_time:
+            return ByReload("it is not known what HAProxy serves")
+        if rendered.maxconn != self._text.maxconn:
+            return ByReload("another number of connections fits")
         if len(self._leaving) > _MOST_LEAVING:
             return ByReload("too many removed servers still have connections")
         return plan(now, wanted)
@@ -140,7 +143,7 @@ class Service:
             LOG.info("reloading: %s", way.reason)
         self._process.serve(rendered.digest)
         crash_point("after_reload")
-        self._digest = rendered.digest
+        self._text = rendered
         self._leaving.clear()
         found = self._differences(state)
         if found:
@@ -170,7 +173,7 @@ class Service:
             crash_point("after_runtime")
             if said:
                 LOG.debug("HAProxy said: %s", said)
-            self._digest = rendered.digest
+            self._text = rendered
             if self._process.digest() != rendered.digest:
                 return ["HAProxy did not take the mark of the new text"]
             return self._differences(state)
@@ -219,11 +222,7 @@ class Service:
 
     def answers(self) -> bool:
         """Whether HAProxy answers on its socket. Raises HaproxyTimeout when it hangs."""
-        try:
-            self._process.digest()
-        except HaproxyDown:
-            return False
-        return True
+        return self.running() is not None
 
     def look(self) -> int:
         """See that a keeper is there, and clear out; returns the deaths seen since last time."""

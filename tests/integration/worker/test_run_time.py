@@ -14,6 +14,7 @@ from libra_haproxy.runtime import ServerRow
 from tests.support.backends import EchoBackend, HttpBackend
 from tests.support.haproxies import HAPROXIES
 from tests.support.load import Stream, getting
+from tests.support.need import program
 from tests.support.node import Node
 from tests.support.ports import free_port
 from tests.support.traffic import bodies, get, refused
@@ -109,6 +110,39 @@ def test_suspend_and_enable_need_no_reload_and_survive_one(any_node: Node, a: Ht
     assert refused(port)
     assert node.do("ENABLE").ok
     assert get(port).body == b"a"
+
+
+def test_a_port_that_was_taken_while_suspended_is_named_and_waited_for(
+    any_node: Node, a: HttpBackend
+) -> None:
+    # Given a suspended load balancer on whose port somebody else has settled
+    node, port = any_node, free_port()
+    assert node.update(http(port, a.node(id=1))).ok
+    assert node.do("SUSPEND").ok
+    with HttpBackend("stranger", port):
+        # When it is enabled
+        result = node.do("ENABLE")
+        # Then that is refused by name, and it stays suspended
+        assert result.error_code == "port_taken"
+        assert node.do("STATS").answer["lb_status"] == "SUSPENDED"
+        assert get(port).body == b"stranger"
+    # And once the port is free it is enabled
+    assert node.do("ENABLE").ok
+    assert get(port).body == b"a"
+
+
+def test_a_change_that_leaves_less_room_for_connections_is_a_reload(
+    make_node: Callable[..., Node], a: HttpBackend
+) -> None:
+    # Given a node that may open few files
+    node, port = make_node(prefix=[program("prlimit"), "--nofile=600:600"]), free_port()
+    assert node.update(http(port, a.node(id=1))).ok
+    # When many more nodes come
+    more = [{"address": f"127.0.2.{n}", "port": 9, "condition": "DISABLED"} for n in range(1, 100)]
+    assert node.update(http(port, a.node(id=1), *more)).ok
+    # Then the running process has the limit that fits
+    limit = node.haproxy_worker.run(["show info"])
+    assert f"Maxconn: {(600 - 128 - 100) // 2}" in limit
 
 
 def test_a_removed_node_keeps_its_connections_and_gets_no_new_one(
