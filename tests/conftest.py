@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.support import folders
 
@@ -34,7 +34,12 @@ for number in (signal.SIGINT, signal.SIGHUP):
         )
 
 # Examples are timed by the machine's mood, so no deadline; CI draws the same ones each time.
-settings.register_profile("default", deadline=None, print_blob=True)
+settings.register_profile(
+    "default",
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "default")
 

@@ -21,7 +21,10 @@ from tests.support.wait import until
 from tests.unit.haproxy.models import MODELS, PATHS
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(MODELS)
 def test_whatever_may_be_asked_for_haproxy_accepts(tmp_path: Path, model: Model) -> None:
     model, _ = assign(model, previous=None, next_numbers={})
@@ -39,7 +42,10 @@ def test_a_refusal_holds_haproxys_own_words(tmp_path: Path) -> None:
         check(haproxy=Path(program("haproxy")), config=file, seconds=60)
 
 
-@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=5,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(path=PATHS)
 def test_a_monitors_path_arrives_at_the_node_byte_for_byte(
     make_node: Callable[..., Node], path: str

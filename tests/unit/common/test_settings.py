@@ -389,7 +389,10 @@ def any_settings(draw: st.DrawFn) -> Settings:
     return Settings(**{s.field: s.result(**parts[name]) for name, s in SECTIONS.items()})
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=150,
+)
 @given(wanted=any_settings())
 def test_what_print_config_prints_loads_to_the_same_settings(
     tmp_path: Path, wanted: Settings
