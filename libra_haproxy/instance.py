@@ -14,6 +14,7 @@ from libra_common.crash import crash_point
 from libra_haproxy import numbering, reports
 from libra_haproxy.errors import (
     ConfigRefused,
+    DiskError,
     EngineError,
     LoadBalancerDeleted,
     NoLoadBalancer,
@@ -266,7 +267,7 @@ class Instance:
             LOG.error("change %d failed: %s; restoring", wanted.generation, error)
             self._undo()
             raise
-        self._store.confirm()
+        self._keep_as_good()
         crash_point("after_confirm")
         self._state = wanted
         if isinstance(way, ByReload):
@@ -323,8 +324,15 @@ class Instance:
         running = self._service.running()
         if reload or not self._service.serves(state, rendered, running=running):
             self._service.bring_into_force(state, rendered, ByReload("recovery"))
-        self._store.confirm()
+        self._keep_as_good()
         self._service.look()
+
+    def _keep_as_good(self) -> None:
+        """Keep what was just proved in force; without it, a restart proves it once more."""
+        try:
+            self._store.confirm()
+        except DiskError as error:
+            LOG.warning("the last good state is not kept: %s", error)
 
     def _bury(self) -> None:
         """Leave nothing of a load balancer: no process, no file."""

@@ -35,7 +35,15 @@ def active(model: Model) -> State:
 def served(model: Model | None) -> Served:
     """What a fresh start from a model serves: servers by backend and name."""
     assert model is not None
-    return {lb.backend: {s.name: s for s in lb.servers} for lb in model.load_balancers}
+    return {
+        lb.backend: {server.name: as_served(server) for server in lb.servers}
+        for lb in model.load_balancers
+    }
+
+
+def as_served(server: Server) -> Server:
+    """HAProxy knows a server's name; whether its id was sent as a number or as text is ours."""
+    return replace(server, node_id=str(server.node_id))
 
 
 def carried_out(before: Served, operations: tuple[Operation, ...]) -> Served:
@@ -45,7 +53,7 @@ def carried_out(before: Served, operations: tuple[Operation, ...]) -> Served:
         match operation:
             case AddServer(lb, server):
                 assert server.name not in now[lb.backend]
-                now[lb.backend][server.name] = server
+                now[lb.backend][server.name] = as_served(server)
             case RemoveServer(backend, name):
                 del now[backend][name]
             case SetWeight(backend, name, weight):
@@ -112,6 +120,10 @@ def one(*servers: Server, **fields: Any) -> State:
 
 A = Server(address="192.0.2.1", port=80, node_id=1, number=1)
 B = Server(address="192.0.2.2", port=80, node_id=2, number=2)
+
+
+def test_an_id_that_is_sent_as_text_instead_of_a_number_is_no_change_to_haproxy() -> None:
+    assert plan(one(A), one(replace(A, node_id="1"))) == AtRunTime(())
 
 
 def test_what_comes_comes_before_what_goes() -> None:
