@@ -102,11 +102,6 @@ class Store:
         data = self._read(self._state)
         return State() if data is None else decode(data)
 
-    def good(self) -> State | None:
-        """The last state that was proved in force, if any."""
-        data = self._read(_good(self._state))
-        return None if data is None else decode(data)
-
     def pending(self) -> bool:
         """Whether the stored truth was never proved in force."""
         return self._read(self._state) != self._read(_good(self._state))

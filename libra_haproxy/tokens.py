@@ -15,7 +15,6 @@ from __future__ import annotations
 import ipaddress
 import re
 from pathlib import Path
-from typing import NewType
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}", re.ASCII)
 _URI = re.compile(r"/[A-Za-z0-9._~!$&()*+,;=:@/?%-]{0,1023}", re.ASCII)
@@ -30,9 +29,6 @@ class Token(str):
     """Text that may be written as it stands. Made by this module only."""
 
     __slots__ = ()
-
-
-Milliseconds = NewType("Milliseconds", int)
 
 
 def _matched(pattern: re.Pattern[str], text: str, what: str) -> str:

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -104,8 +105,6 @@ def test_reads_do_not_wait_for_a_change_that_hangs(
     node, port = make_node(haproxy=binary), free_port()
     assert node.update(lb(port, a.node())).ok
     (folder / "hang").touch()
-    import threading
-
     results = []
     change = threading.Thread(target=lambda: results.append(node.update(by_reload(port, a.node()))))
     change.start()
@@ -155,26 +154,37 @@ def test_a_haproxy_that_passes_its_check_and_does_not_start_leaves_nothing(
 def test_a_reload_that_fails_puts_the_last_good_back(
     make_node: Callable[..., Node], folder: Path, a: HttpBackend, b: HttpBackend
 ) -> None:
-    # Given a HAProxy that starts well, but does not come through the next reload
+    # Given a check that takes until a stranger has settled on the new port, so that the port was
+    # free when it was looked at and is taken when HAProxy wants it
+    folder.chmod(0o777)
     binary = script(
         folder,
-        f'[ "$1" != -c ] && [ -e {folder}/fail ] && rm {folder}/fail && exit 1\n'
-        f'exec {program("haproxy")} "$@"',
+        f'if [ "$1" = -c ] && [ -e {folder}/armed ]; then\n'
+        f"  touch {folder}/checking; while [ ! -e {folder}/taken ]; do sleep 0.02; done\n"
+        f'fi\nexec {program("haproxy")} "$@"',
     )
-    node, port = make_node(haproxy=binary), free_port()
+    node, port, wanted = make_node(haproxy=binary), free_port(), free_port()
     assert node.update(lb(port, a.node(id=1))).ok
     text = node.config_text()
-    # When the master of the reload breaks (a bad file behind the worker's back stands for it)
-    os.kill(node.worker_pid, 0)
-    stranger = HttpBackend("stranger")
-    with stranger:
-        result = node.update(
-            lb(port, a.node(id=1)),
-            {"protocol": "TCP", "port": stranger.port, "nodes": [b.node(id=2)]},
-        )
-    assert result.error_code == "port_taken"
+    (folder / "armed").touch()
+    results = []
+    tcp = {"protocol": "TCP", "port": wanted, "nodes": [b.node(id=2)]}
+    change = threading.Thread(
+        target=lambda: results.append(node.update(lb(port, a.node(id=1)), tcp))
+    )
+    # When HAProxy is reloaded onto that port
+    change.start()
+    until(lambda: (folder / "checking").exists(), "the check is under way")
+    with HttpBackend("stranger", wanted):
+        (folder / "taken").touch()
+        change.join(60)
+    # Then it fails in HAProxy's own words, and the last good is on disk and in force
+    assert results[0].error_code == "port_taken"
+    assert "HAProxy refused the reload" in (results[0].error or "")
     assert node.config_text() == text
     assert get(port).body == b"a"
+    # And the same change passes once the port is free
+    assert node.update(lb(port, a.node(id=1)), tcp).ok
 
 
 def test_an_engine_that_lies_does_not_pass(
