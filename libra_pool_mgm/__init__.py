@@ -1,0 +1,1 @@
+"""Builds and deletes devices, and handles floating IPs, for API servers that ask by gearman."""
