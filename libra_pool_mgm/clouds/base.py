@@ -51,7 +51,8 @@ class Device:
 
     `address` is the one to be answered (settings choose network and family), None while there is
     none; `image` is the image's id or name as the cloud gives it; `created_at` is aware, in UTC;
-    `fault` says why a FAILED one failed, in the cloud's words.
+    `fault` says why a FAILED one failed, in the cloud's words; `out_of_room` is True where that is
+    for want of room, which is answered as `capacity` and not as `build_failed`.
     """
 
     id: str
@@ -64,6 +65,7 @@ class Device:
     created_at: datetime
     delivered: bool
     fault: str | None = None
+    out_of_room: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
