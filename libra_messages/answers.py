@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from libra_messages.faults import Malformed
@@ -31,8 +31,6 @@ A sender that answers come back to reads them as the worker's word: any ``badReq
 result, for one, is a failure to the original API server.
 """
 
-_ANSWER_NAMES = frozenset(ascii_lower(name) for name in ANSWER_FIELDS)
-
 
 def passed(request: Mapping[str, Any] | None, **fields: Any) -> dict[str, Any]:
     """Return the answer PASS to `request` with `fields` added.
@@ -41,7 +39,7 @@ def passed(request: Mapping[str, Any] | None, **fields: Any) -> dict[str, Any]:
     every casing of it, and `ANSWER_FIELDS` that came with the request are left out. `None`, for
     input that was no JSON object, gives the added fields alone.
     """
-    return _answer(request, {**fields, "hpcs_response": PASS})
+    return merged(request, {**fields, "hpcs_response": PASS}, ANSWER_FIELDS)
 
 
 def failed(
@@ -61,7 +59,7 @@ def failed(
     added = {**fields, "hpcs_response": FAIL, "hpcs_error": error, "hpcs_error_code": str(code)}
     if bad_request:
         added["badRequest"] = {"validationErrors": {"message": error}}
-    return _answer(request, added)
+    return merged(request, added, ANSWER_FIELDS)
 
 
 def from_malformed(request: Mapping[str, Any] | None, malformed: Malformed) -> dict[str, Any]:
@@ -79,7 +77,10 @@ def encode(answer: Mapping[str, Any]) -> bytes:
     return json.dumps(answer, ensure_ascii=True, allow_nan=False).encode("ascii")
 
 
-def _answer(request: Mapping[str, Any] | None, added: Mapping[str, Any]) -> dict[str, Any]:
-    ours = _ANSWER_NAMES | {ascii_lower(name) for name in added}
+def merged(
+    request: Mapping[str, Any] | None, added: Mapping[str, Any], reserved: Iterable[str]
+) -> dict[str, Any]:
+    """Return `request` without `reserved` fields, in any case, and with those of `added`."""
+    ours = {ascii_lower(name) for name in (*reserved, *added)}
     kept = {name: value for name, value in (request or {}).items() if ascii_lower(name) not in ours}
     return {**kept, **added}

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from libra_messages.faults import shown
+from libra_messages.actions import Actions
 from libra_messages.fields import any_case
-from libra_messages.fold import ascii_lower
-from libra_messages.worker import ACTIONS, MODELS
+from libra_messages.worker import ACTIONS, FAMILY
 
 __all__ = ["ACTIONS", "schema"]
 
@@ -15,19 +14,18 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _CASE = "Field names may be sent in any case; unknown fields are ignored and echoed."
 
 
-def schema(action: str) -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of the message of `action`, one of `ACTIONS` in any case.
+def schema(action: str, family: Actions[Any] = FAMILY) -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of the message of `action`, in any case of its letters.
 
-    Field names stand in canonical lower case, which a schema cannot relax. Numbers may be sent as
+    `family` are the worker's messages, or the pool manager's (`libra_messages.pool.FAMILY`). Field
+    names stand in canonical lower case, which a schema cannot relax. Numbers may be sent as
     strings of digits. Rules over several fields (one HTTP and one TCP, no id twice) are not in it.
 
     Raises:
         ValueError: where there is no such action.
 
     """
-    model = MODELS.get(ascii_lower(action).upper())
-    if model is None:
-        raise ValueError(f"no such action: {shown(action)}; there are {', '.join(ACTIONS)}")
+    model = family.model_named(action)
     made = model.model_json_schema(by_alias=True)
     definitions = made.pop("$defs", {})
     for part in (made, *definitions.values()):
@@ -38,9 +36,9 @@ def schema(action: str) -> dict[str, Any]:
         "title": model.action,
         "description": f"{model.__doc__} {_CASE}",
         "type": "object",
-        "required": ["hpcs_action", *made.get("required", [])],
+        "required": [family.field, *made.get("required", [])],
         "properties": {
-            "hpcs_action": {**any_case(model.action), **word},
+            family.field: {**any_case(model.action), **word},
             **made.get("properties", {}),
         },
         **({"$defs": definitions} if definitions else {}),

@@ -13,10 +13,10 @@ from typing import Any, ClassVar, TypeAlias
 from pydantic import Field, ValidationError
 
 from libra_messages import fields
+from libra_messages.actions import Actions, Command, faults_in, refuse_other_than_objects
 from libra_messages.balancer import Contract, LoadBalancer
 from libra_messages.codes import Code
-from libra_messages.faults import Fault, Malformed, path_of, shown
-from libra_messages.fold import Shape, ascii_lower, fold, shape_of
+from libra_messages.faults import Fault, Malformed
 from libra_messages.rules import faults_of_update
 
 MAX_ARCHIVED = 100
@@ -26,7 +26,7 @@ _MAX_LOOKED_AT = 10
 """Of how many load balancers of an UPDATE the fields are checked; more than two are refused."""
 
 
-class Update(Contract):
+class Update(Command):
     """UPDATE: the whole configuration; a load balancer that is left out goes away."""
 
     action: ClassVar[str] = "UPDATE"
@@ -41,25 +41,25 @@ class Update(Contract):
     )
 
 
-class Suspend(Contract):
+class Suspend(Command):
     """SUSPEND: refuse connections until ENABLE."""
 
     action: ClassVar[str] = "SUSPEND"
 
 
-class Enable(Contract):
+class Enable(Command):
     """ENABLE: undo a SUSPEND."""
 
     action: ClassVar[str] = "ENABLE"
 
 
-class Delete(Contract):
+class Delete(Command):
     """DELETE: erase the load balancer for good."""
 
     action: ClassVar[str] = "DELETE"
 
 
-class Discover(Contract):
+class Discover(Command):
     """DISCOVER: tell the version of the messages, the actions and the limits."""
 
     action: ClassVar[str] = "DISCOVER"
@@ -73,7 +73,7 @@ class ArchivedLoadBalancer(Contract):
     id: fields.Label = Field(default=None, description="Any string or integer; names the logs.")
 
 
-class Archive(Contract):
+class Archive(Command):
     """ARCHIVE: send the access logs to an object store."""
 
     action: ClassVar[str] = "ARCHIVE"
@@ -87,13 +87,13 @@ class Archive(Contract):
     )
 
 
-class Stats(Contract):
+class Stats(Command):
     """STATS: does HAProxy answer, and how are the nodes."""
 
     action: ClassVar[str] = "STATS"
 
 
-class Metrics(Contract):
+class Metrics(Command):
     """METRICS: the bytes that went through each load balancer."""
 
     action: ClassVar[str] = "METRICS"
@@ -104,19 +104,19 @@ class Metrics(Contract):
     )
 
 
-class Diagnostics(Contract):
+class Diagnostics(Command):
     """DIAGNOSTICS: can the gearmand servers and the network be reached."""
 
     action: ClassVar[str] = "DIAGNOSTICS"
 
 
-class History(Contract):
+class History(Command):
     """HISTORY: tell the last five configurations that were in force."""
 
     action: ClassVar[str] = "HISTORY"
 
 
-class Rollback(Contract):
+class Rollback(Command):
     """ROLLBACK: apply a configuration of the history once more."""
 
     action: ClassVar[str] = "ROLLBACK"
@@ -155,15 +155,14 @@ _REQUESTS: tuple[type[Request], ...] = (
     Rollback,
 )
 
-ACTIONS: tuple[str, ...] = tuple(model.action for model in _REQUESTS)
+FAMILY: Actions[Request] = Actions("hpcs_action", _REQUESTS)
+"""These messages, by the field that they have in common."""
+
+ACTIONS: tuple[str, ...] = FAMILY.names
 """The values of ``hpcs_action``, in canonical spelling."""
 
-MODELS: dict[str, type[Request]] = {model.action: model for model in _REQUESTS}
+MODELS: dict[str, type[Request]] = FAMILY.models
 """The model of each action."""
-
-_BY_WORD = {ascii_lower(model.action): model for model in _REQUESTS}
-_SHAPES = {model: shape_of(model) for model in _REQUESTS}
-_ACTION_ONLY = Shape({"hpcs_action": None})
 
 
 def parse(message: Mapping[str, Any], *, max_nodes: int) -> Request:
@@ -178,17 +177,15 @@ def parse(message: Mapping[str, Any], *, max_nodes: int) -> Request:
             ``malformed_message``, and every fault of the message.
 
     """
-    if not isinstance(message, Mapping):
-        reason = f"the message must be a JSON object, got {shown(message)}"
-        raise Malformed(Code.NOT_AN_OBJECT, [Fault("", reason)])
-    model = _model_of(message)
-    folded, twice = fold(message, _SHAPES[model])
+    refuse_other_than_objects(message)
+    model = FAMILY.model_of(message)
+    folded, twice = FAMILY.folded(message, model)
     faults = list(twice)
     request: Request | None = None
     try:
         request = model.model_validate(_bounded(folded, model, max_nodes))
     except ValidationError as error:
-        faults += _faults_in(error)
+        faults += faults_in(error)
     if model is Update:
         faults += faults_of_update(folded, max_nodes)
     elif model is Archive:
@@ -203,24 +200,7 @@ def action_of(message: Any) -> str | None:
 
     `None` where `parse` would not find one of `ACTIONS`. Raises nothing.
     """
-    try:
-        return _model_of(message).action if isinstance(message, Mapping) else None
-    except Malformed:
-        return None
-
-
-def _model_of(message: Mapping[str, Any]) -> type[Request]:
-    folded, twice = fold(message, _ACTION_ONLY)
-    if twice:
-        raise Malformed(Code.MALFORMED_MESSAGE, twice)
-    if "hpcs_action" not in folded:
-        raise Malformed(Code.MISSING_ACTION, [Fault("hpcs_action", "is required")])
-    word = folded["hpcs_action"]
-    model = _BY_WORD.get(ascii_lower(word)) if isinstance(word, str) else None
-    if model is None:
-        reason = f"must be one of {', '.join(ACTIONS)}, got {shown(word)}"
-        raise Malformed(Code.UNKNOWN_ACTION, [Fault("hpcs_action", reason)])
-    return model
+    return FAMILY.action_of(message)
 
 
 def _bounded(folded: dict[str, Any], model: type[Request], max_nodes: int) -> dict[str, Any]:
@@ -244,20 +224,3 @@ def _faults_of_archive(folded: dict[str, Any]) -> list[Fault]:
         reason = f"must be 1 to {MAX_ARCHIVED} load balancers, got {len(balancers) or 'none'}"
         return [Fault("loadbalancers", reason)]
     return []
-
-
-def _faults_in(error: ValidationError) -> list[Fault]:
-    """Turn what pydantic found into faults, in our own words."""
-    faults = []
-    for found in error.errors(include_url=False):
-        kind = found["type"]
-        if kind == "missing":
-            reason = "is required"
-        elif kind == "value_error":
-            reason = str(found["ctx"]["error"])
-        elif kind == "tuple_type":
-            reason = f"must be a list, got {shown(found['input'])}"
-        else:
-            reason = f"must be an object, got {shown(found['input'])}"
-        faults.append(Fault(path_of(found["loc"]), reason))
-    return faults
