@@ -60,6 +60,15 @@ def test_connections_always_fit_into_the_files_there_are(
     assert 2 * granted + servers < open_files
 
 
+@given(st.integers(1, 100), st.integers(1, 100))
+def test_a_server_that_comes_or_goes_changes_no_limit(before: int, after: int) -> None:
+    granted = {
+        limits.connections(model(servers), open_files=20_000, wanted=20_000)
+        for servers in (before, after)
+    }
+    assert len(granted) == 1
+
+
 def test_a_taken_port_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -109,7 +118,7 @@ def test_an_unknown_user_or_group_is_named() -> None:
 
 def test_turns_are_had_in_the_order_they_were_asked_for() -> None:
     # Given a turn that is being had
-    stile, order, lock = Turnstile(), list[int](), threading.Lock()
+    stile, order, lock = Turnstile[str](), list[int](), threading.Lock()
     threads: list[threading.Thread] = []
 
     def take(number: int) -> None:
@@ -139,7 +148,7 @@ def test_turns_are_had_in_the_order_they_were_asked_for() -> None:
 
 
 def test_a_turn_that_fails_is_over() -> None:
-    stile = Turnstile()
+    stile = Turnstile[str]()
     with pytest.raises(ZeroDivisionError), stile.turn():
         raise ZeroDivisionError
     with stile.turn_if_free() as free:
@@ -196,7 +205,7 @@ def test_an_answer_that_is_not_understood_is_an_error_of_the_engine(
 ) -> None:
     Fake(tmp_path / "s", garbage)
     worker = Worker(socket_path=tmp_path / "s", seconds=5)
-    for question in (worker.pid_and_digest, worker.servers, worker.frontends):
+    for question in (worker.pid_and_digest, worker.servers, worker.look):
         try:
             found = question()
         except UnexpectedAnswer:
