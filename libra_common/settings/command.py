@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -40,8 +41,10 @@ class _Parser(argparse.ArgumentParser):
         self.exit(Exit.USAGE, f"{self.prog}: {message}\n")
 
 
-def parse(argv: list[str], *, prog: str) -> CommandLine:
+def parse(argv: list[str], *, prog: str, flags: Mapping[str, str]) -> CommandLine:
     """Understand the command line `argv` (without the program's name) of the command `prog`.
+
+    `flags` are options of this command alone, without a value, and what --help says of them.
 
     Ends the process by SystemExit for --help and --version, and with Exit.USAGE for a command
     line that cannot be understood.
@@ -71,6 +74,8 @@ def parse(argv: list[str], *, prog: str) -> CommandLine:
         actions.add_argument(
             flag, dest="action", action="store_const", const=flag[2:], default="", help=words
         )
+    for flag, words in flags.items():
+        parser.add_argument(flag, dest=f"flag {flag}", action="store_true", help=words)
     settings = offered(prog)
     for section in SECTIONS.values():
         group = parser.add_argument_group(f"[{section.name}]", section.help)

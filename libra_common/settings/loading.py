@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from libra_common.errors import SettingsError
@@ -17,16 +18,28 @@ from libra_common.settings.table import TABLE
 
 LOG = logging.getLogger(__name__)
 
+NO_FLAGS: Mapping[str, str] = MappingProxyType({})
 
-def load(argv: Sequence[str], *, prog: str) -> Settings:
+
+def load(
+    argv: Sequence[str],
+    *,
+    prog: str,
+    flags: Mapping[str, str] = NO_FLAGS,
+    check: Callable[[Settings], Iterable[str]] = lambda _: (),
+) -> Settings:
     """Give the settings that the command line `argv` of the command `prog` asks for.
 
     `argv` is without the program's name. Raises SettingsError with all faults at once. Names
     that nothing reads are logged as warnings. The options that only print (--check-config,
     --print-config, --generate-sample-config, --help, --version) print to standard output, faults
     to standard error, and raise SystemExit. Calling it again reads the files again (SIGHUP).
+
+    `flags` are further options without a value, with the words that --help says of them; the
+    caller looks for them in `argv` itself. `check` gives the faults that only a look outside can
+    find, for --check-config.
     """
-    asked = command.parse(list(argv), prog=prog)
+    asked = command.parse(list(argv), prog=prog, flags=flags)
     if asked.action == "generate-sample-config":
         _print_and_leave(render.sample())
     texts = files.read(asked.files, asked.given)
@@ -34,7 +47,7 @@ def load(argv: Sequence[str], *, prog: str) -> Settings:
     settings = _understand(texts, faults)
     if asked.action == "check-config":
         if settings is not None:
-            faults += _unreadable(settings)
+            faults += [*_unreadable(settings), *check(settings)]
         _report_and_leave(asked.files, faults + texts.doubts, prog=prog)
     if settings is None or faults:
         raise SettingsError(*faults)
@@ -96,6 +109,15 @@ def _contradictions(
             f"[DEFAULT] syslog = true: contradicts log_file = {str(default['log_file'])!r};"
             " log lines go to one place"
         )
+    mgm = parts["mgm"]
+    if {"build_timeout", "build_diag_timeout", "sweep_grace"} <= mgm.keys():
+        needed = mgm["build_timeout"] + mgm["build_diag_timeout"]
+        if mgm["sweep_grace"] <= needed:
+            faults.append(
+                f"[mgm] sweep_grace = {mgm['sweep_grace']}: a sweep would remove devices that are"
+                " being built; must be more than build_timeout and build_diag_timeout together,"
+                f" which is {needed}"
+            )
     return faults
 
 

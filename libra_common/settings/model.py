@@ -59,6 +59,46 @@ class HaproxySettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MgmSettings:
+    """[mgm]: the pool manager. Times are in seconds, `sweep_share` is in percent.
+
+    No `tcp_check_port` means no check; a `sweep_interval` of 0 means no periodic sweep. The names
+    that begin with `nova_` are those of the cloud `nova`, as the original had them.
+    """
+
+    cloud: str
+    az: str
+    pid: Path
+    node_basename: str
+    slots: int
+    threads: int
+    cloud_timeout: int
+    build_timeout: int
+    build_diag_timeout: int
+    delete_timeout: int
+    assign_timeout: int
+    tcp_check_port: int | None
+    stop_timeout: int
+    sweep_interval: int
+    sweep_grace: int
+    sweep_share: int
+    nova_auth_url: str
+    nova_user: str
+    nova_pass: str
+    nova_region: str
+    nova_tenant: str
+    nova_tenant_id: str
+    nova_keyname: str
+    nova_secgroup: str
+    nova_image: str
+    nova_image_size: str
+    nova_az_name: str
+    nova_net_id: str
+    nova_bypass_url: str
+    nova_insecure: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """All settings of a daemon, each section by its own name."""
 
@@ -66,3 +106,4 @@ class Settings:
     gearman: GearmanSettings
     worker: WorkerSettings
     haproxy: HaproxySettings
+    mgm: MgmSettings

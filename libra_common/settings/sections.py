@@ -87,5 +87,12 @@ SECTIONS = {
             result=model.HaproxySettings,
             help="The HAProxy driver of the worker.",
         ),
+        Section(
+            name="mgm",
+            field="mgm",
+            prefix="mgm",
+            result=model.MgmSettings,
+            help="The pool manager: devices and floating IPs, and the cloud they come from.",
+        ),
     )
 }

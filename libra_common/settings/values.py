@@ -88,15 +88,28 @@ class FunctionName(Text):
         return _clean(text)
 
 
-class Number(Kind):
-    """A whole number between two bounds, both allowed."""
+class Basename(Text):
+    """What the names of devices begin with: part of a host name."""
 
-    def __init__(self, *, minimum: int, maximum: int) -> None:
+    def parse(self, text: str) -> str:
+        """Give the name."""
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", text):
+            raise ValueError("must be 1 to 63 letters, digits, dots, hyphens and underscores")
+        return text
+
+
+class Number(Kind):
+    """A whole number between two bounds, both allowed; `optional`: empty is too, and gives None."""
+
+    def __init__(self, *, minimum: int, maximum: int, optional: bool = False) -> None:
         self.minimum = minimum
         self.maximum = maximum
+        self.optional = optional
 
-    def parse(self, text: str) -> int:
+    def parse(self, text: str) -> int | None:
         """Give the number."""
+        if not text and self.optional:
+            return None
         if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
             raise ValueError("is not a whole number")
         value = int(text)
@@ -106,7 +119,8 @@ class Number(Kind):
 
     def describe(self) -> str:
         """Name both bounds."""
-        return f"number, {self.minimum} to {self.maximum}"
+        words = f"number, {self.minimum} to {self.maximum}"
+        return words + (", may be empty" if self.optional else "")
 
 
 class Switch(Kind):

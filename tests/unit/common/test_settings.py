@@ -18,6 +18,8 @@ from libra_common.settings.sections import SECTIONS
 
 ROOT = Path(__file__).parents[3]
 PROG = "libra_worker"
+EVERYTHING = "libra"
+"""A command of no mark has the settings of every daemon."""
 
 
 def written(folder: Path, text: str, name: str = "libra.cfg") -> str:
@@ -355,6 +357,10 @@ def texts_of(kind: values.Kind) -> st.SearchStrategy[str]:
             return _names
         case values.Account():
             return st.from_regex(r"[a-z_][a-z0-9_-]{0,20}", fullmatch=True)
+        case values.Basename():
+            return st.from_regex(r"[a-z][a-z0-9_.-]{0,20}", fullmatch=True)
+        case values.Text():
+            return _names
         case values.Number():
             return st.integers(kind.minimum, kind.maximum).map(str)
         case values.Switch():
@@ -379,13 +385,18 @@ def any_settings(draw: st.DrawFn) -> Settings:
     parts: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
     for row in table.TABLE:
         try:
-            value = row.kind.parse(draw(texts_of(row.kind)))
+            # A secret is not printed, so that only an empty one is read again.
+            value = row.kind.parse("" if row.secret else draw(texts_of(row.kind)))
         except ValueError:
             value = row.kind.parse(row.default_text)
         parts[row.section][row.name] = value
     parts["DEFAULT"]["syslog"] = parts["DEFAULT"]["log_file"] is None
     if draw(st.booleans()):
         parts["gearman"] |= dict.fromkeys(("ssl_key", "ssl_cert", "ssl_ca"))
+    mgm = parts["mgm"]
+    mgm["sweep_grace"] = max(
+        mgm["sweep_grace"], mgm["build_timeout"] + mgm["build_diag_timeout"] + 1
+    )
     return Settings(**{s.field: s.result(**parts[name]) for name, s in SECTIONS.items()})
 
 
@@ -397,8 +408,8 @@ def any_settings(draw: st.DrawFn) -> Settings:
 def test_what_print_config_prints_loads_to_the_same_settings(
     tmp_path: Path, wanted: Settings
 ) -> None:
-    path = written(tmp_path, render.in_force(wanted, prog=PROG))
-    assert load(["--config-file", path], prog=PROG) == wanted
+    path = written(tmp_path, render.in_force(wanted, prog=EVERYTHING))
+    assert load(["--config-file", path], prog=EVERYTHING) == wanted
 
 
 def test_print_config_prints_the_settings_in_force_and_leaves(
