@@ -6,6 +6,7 @@ just written, which would only prove that HAProxy can read.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 from collections.abc import Container, Iterable, Mapping
 
@@ -41,7 +42,7 @@ def differences(
             continue
         rows.setdefault(row.backend, {})[row.name] = (
             row.number,
-            _canonical(row.address),
+            row.address,
             row.port,
             row.weight,
             row.maintenance,
@@ -56,7 +57,7 @@ def _servers(lb: LoadBalancer, seen: dict[str, _Seen]) -> list[str]:
     wanted: dict[str, _Seen] = {
         server.name: (
             server.number,
-            _canonical(server.address),
+            server.address,
             server.port,
             server.weight,
             not server.enabled,
@@ -68,16 +69,17 @@ def _servers(lb: LoadBalancer, seen: dict[str, _Seen]) -> list[str]:
     found += [
         f"{lb.backend}/{name} is {_words(seen[name])} and should be {_words(wanted[name])}"
         for name in sorted(wanted.keys() & seen.keys())
-        if wanted[name] != seen[name]
+        if wanted[name] != seen[name] and _canonical(wanted[name]) != _canonical(seen[name])
     ]
     return found
 
 
-def _canonical(address: str) -> str:
-    try:
-        return str(ipaddress.ip_address(address))
-    except ValueError:
-        return address
+def _canonical(seen: _Seen) -> _Seen:
+    """With the address in its one form; most are equal without it, and this takes its time."""
+    number, address, port, weight, maintenance = seen
+    with contextlib.suppress(ValueError):
+        address = str(ipaddress.ip_address(address))
+    return number, address, port, weight, maintenance
 
 
 def _words(seen: _Seen) -> str:

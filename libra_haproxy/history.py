@@ -18,7 +18,6 @@ from datetime import UTC, datetime
 
 import pydantic
 
-from libra_common.logs import current_job
 from libra_haproxy.errors import EngineError, NoSuchEntry, StaleGeneration
 from libra_haproxy.model import Model, State
 from libra_haproxy.store import Store
@@ -91,9 +90,13 @@ class History:
         reason: str,
         *,
         sender_generation: int | None = None,
+        job: str = "",
         restores: int | None = None,
+        time: datetime | None = None,
     ) -> None:
-        """Enter the configuration in force, if it is not the newest entry's; raises nothing.
+        """Enter a configuration in force since `time`, if it is not the newest entry's.
+
+        Raises nothing.
 
         Changes of anything but the configuration (suspend, enable) make no entry.
         """
@@ -101,11 +104,11 @@ class History:
             return
         entry = Entry(
             number=state.generation,
-            time=self._clock(),
+            time=time or self._clock(),
             reason=reason,
             model=state.model,
             sender_generation=sender_generation,
-            job=current_job(),
+            job=job,
             restores=restores,
         )
         # A state that was put back by hand is older than what was entered since.

@@ -1,4 +1,4 @@
-"""One Instance: one directory, one keeper, one HAProxy. `_change` reads as the story of a change.
+"""One Instance: one directory, one keeper, one HAProxy.
 
 A door opens an Instance, which brings HAProxy to the stored state, and then asks for changes.
 Each either is in force when the call returns, read back from HAProxy, or raises an `EngineError`
@@ -8,13 +8,17 @@ and has changed nothing.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
 
-from libra_common.crash import crash_point
+from libra_common.logs import current_job
 from libra_haproxy import numbering, reports
+from libra_haproxy.afterwards import Afterwards
 from libra_haproxy.errors import (
     ConfigRefused,
-    DiskError,
     EngineError,
     LoadBalancerDeleted,
     NoLoadBalancer,
@@ -22,11 +26,12 @@ from libra_haproxy.errors import (
 from libra_haproxy.history import UPDATE, WENT_BACK, Entry, History, refuse_stale
 from libra_haproxy.late import LateCheck
 from libra_haproxy.model import Model, State, Status
-from libra_haproxy.plan import AtRunTime, ByReload, Plan
 from libra_haproxy.reports import Report, Reports
 from libra_haproxy.service import Service, model_of
 from libra_haproxy.store import Store
+from libra_haproxy.truth import Truth
 from libra_haproxy.turnstile import Turnstile
+from libra_haproxy.wishes import Applied, Wish, carry, may_be_carried
 
 LOG = logging.getLogger(__name__)
 
@@ -44,24 +49,25 @@ class ServerStatus:
 class Instance:
     """The engine's front: apply, suspend, enable, delete, and what can be asked in between.
 
-    Changes take their turns in the order in which they come; reads never wait for one.
+    Changes take their turns in the order in which they come, and configurations that wait in a
+    row are carried by one change; reads never wait for one.
     """
 
     def __init__(self, *, store: Store, service: Service) -> None:
         self._store = store
         self._service = service
         self._history = History(store)
-        self._late = LateCheck(check=self._check_late, refused=self._on_late_refusal)
         self._reports = Reports(store.config.with_name(reports.NAME))
-        self._changes = Turnstile()
-        self._state = State()
-        self._sound: State | None = None  # the last whose file HAProxy has checked
+        self._changes = Turnstile[Wish]()
+        self._afterwards = Afterwards()
+        self._truth = Truth(store=store, service=service, afterwards=self._afterwards)
+        self._late = LateCheck(check=self._truth.check, refused=self._on_late_refusal)
         self._deaths = 0
 
     @property
     def state(self) -> State:
         """The state in force; a frozen value."""
-        return self._state
+        return self._truth.state
 
     @property
     def deaths(self) -> int:
@@ -78,54 +84,53 @@ class Instance:
         """
         self._service.must_be_possible()
         self._store.lock(door)
-        with self._changes.turn():
-            self._store.discard()
-            self._state = self._store.load()
-            try:
-                self._recover()
-            except EngineError as error:
-                if not self._store.pending():
-                    raise
-                LOG.error("the last change cannot be brought into force: %s", error)
-                self._undo()
-            self._history.open(self._state)
+        with self._turn():
+            self._truth.open()
+            self._history.open(self._truth.state)
 
     def close(self) -> None:
         """Give the Instance up; HAProxy goes on serving."""
-        with self._changes.turn():
+        with self._turn():
             self._store.unlock()
 
-    def apply(self, wanted: Model, *, generation: int | None = None) -> State:
+    def apply(self, wanted: Model, *, generation: int | None = None) -> Applied:
         """Make `wanted` the whole configuration; a suspended load balancer stays suspended.
 
         `generation` is the sender's own number of it, None where it has none. Returns the state
-        in force. Raises StaleGeneration where a newer one, or another of the same number, is in
-        force, or another EngineError; it has changed nothing then.
+        in force, which may be that of a later call that waited together with this one. Raises
+        StaleGeneration where a newer one, or another of the same number, is in force, or another
+        EngineError; it has changed nothing then.
         """
-        with self._changes.turn():
-            return self._apply(wanted, generation=generation, reason=UPDATE)
+        wish = Wish(model=wanted, generation=generation, job=current_job())
+        with self._turn(wish) as ours:
+            if ours:
+                self._grant(wish)
+        return wish.outcome()
 
     def rollback(self, entry: int, *, generation: int | None = None) -> State:
         """Apply the configuration of an entry of the history once more, otherwise as `apply` does.
 
         A server that is in force now keeps its number. Raises NoSuchEntry too.
         """
-        with self._changes.turn():
+        with self._turn():
             self.must_exist()
             kept = self._history.find(entry)
-            reason = f"rollback to {entry}"
-            return self._apply(kept.model, generation=generation, reason=reason, restores=entry)
+            return self._apply(
+                Wish(model=kept.model, generation=generation, job=current_job()),
+                reason=f"rollback to {entry}",
+                restores=entry,
+            )
 
     def suspend(self) -> State:
         """Refuse all traffic until `enable`, over restarts and reboots; cut what is going on."""
-        with self._changes.turn():
+        with self._turn():
             state = self._change(replace(self.must_exist(), status=Status.SUSPENDED))
             self._service.cut_sessions(state)
             return state
 
     def enable(self) -> State:
         """Serve again, with what was stored meanwhile."""
-        with self._changes.turn():
+        with self._turn():
             return self._change(replace(self.must_exist(), status=Status.ACTIVE))
 
     def delete(self) -> State:
@@ -133,18 +138,10 @@ class Instance:
 
         The state that is left holds the final `traffic`, so that a rerun answers the same.
         """
-        with self._changes.turn():
-            state = self._state
-            if state.model is not None:
-                tomb = State(
-                    status=Status.DELETED,
-                    generation=state.generation + 1,
-                    traffic=self._service.final_traffic(state),
-                )
-                self._store.entomb(tomb)
-                self._state = tomb
-            self._bury()
-            return self._state
+        with self._turn():
+            self._truth.delete()
+            self._history.forget()
+            return self._truth.state
 
     def look(self) -> None:
         """See that HAProxy's keeper is there, and start one if not; to be called every second.
@@ -152,7 +149,7 @@ class Instance:
         Skipped while a change is under way, which sees for itself.
         """
         with self._changes.turn_if_free() as free:
-            if free and self._state.model is not None:
+            if free and self._truth.state.model is not None:
                 self._deaths += self._service.look()
 
     # -- reads -----------------------------------------------------------------------------
@@ -162,7 +159,7 @@ class Instance:
 
         Raises NoLoadBalancer or LoadBalancerDeleted.
         """
-        state = self._state
+        state = self._truth.state
         if state.status is Status.DELETED:
             raise LoadBalancerDeleted("the load balancer was deleted")
         if state.model is None:
@@ -199,6 +196,7 @@ class Instance:
         Raises NoLoadBalancer or LoadBalancerDeleted.
         """
         self.must_exist()
+        self._afterwards.finish()
         return self._history.entries()
 
     def report(self, *, ack: int | None = None) -> tuple[State, Report]:
@@ -215,13 +213,30 @@ class Instance:
 
     # -- the story of a change ---------------------------------------------------------------
 
-    def _apply(
-        self, wanted: Model, *, generation: int | None, reason: str, restores: int | None = None
-    ) -> State:
-        """`apply`, in one's turn."""
-        old = self._state
+    @contextmanager
+    def _turn(self, wish: Wish | None = None) -> Iterator[bool]:
+        """Wait for one's turn; all that the change before has left is done then."""
+        with self._changes.turn(wish) as ours:
+            if ours:
+                self._afterwards.finish()
+            yield ours
+
+    def _grant(self, wish: Wish) -> None:
+        """Carry out a configuration and those that wait right behind it, in one change."""
+        applied = self._truth.state.sender_generation
+        wishes = [wish]
+        # One that may be stale is answered for itself.
+        if wish.generation is None or applied is None or wish.generation > applied:
+            wishes = self._changes.relieve(wish, may_be_carried)
+        if len(wishes) > 1:
+            LOG.info("%d updates waited together: the last one stands for all", len(wishes))
+        carry(wishes, partial(self._apply, reason=UPDATE))
+
+    def _apply(self, wish: Wish, *, reason: str, restores: int | None = None) -> State:
+        """Make a configuration the one in force, in one's turn."""
+        old, generation = self._truth.state, wish.generation
         model, next_numbers = numbering.assign(
-            wanted, previous=old.model, next_numbers=old.next_numbers
+            wish.model, previous=old.model, next_numbers=old.next_numbers
         )
         refuse_stale(generation, applied=old.sender_generation, same=model == old.model)
         state = self._change(
@@ -233,112 +248,52 @@ class Instance:
                 next_numbers=next_numbers,
             )
         )
-        self._history.record(state, reason, sender_generation=generation, restores=restores)
+        self._record(state, reason, generation=generation, job=wish.job, restores=restores)
         return state
+
+    def _record(
+        self,
+        state: State,
+        reason: str,
+        *,
+        generation: int | None = None,
+        job: str = "",
+        restores: int | None = None,
+    ) -> None:
+        """Have the history of what is in force now written, once nobody waits for it."""
+        self._afterwards.add(
+            partial(
+                self._history.record,
+                state,
+                reason,
+                sender_generation=generation,
+                job=job,
+                restores=restores,
+                time=datetime.now(UTC),
+            )
+        )
 
     def _change(self, wanted: State) -> State:
         """Bring `wanted` into force or leave everything as it was."""
-        now = self._state
-        rendered = self._service.render(wanted)
-        # A HAProxy that hangs is found out here, before anything was touched.
-        running = None if now.model is None else self._service.running()
-        served = self._service.serves(wanted, rendered, running=running)
-        if served and wanted == now:
-            return now
-        way: Plan = AtRunTime(())
-        if not served:
-            way = self._service.way(now, wanted, rendered, running=running)
-        if isinstance(way, ByReload) or now.suspended:
-            self._service.refuse_unusable_ports(wanted, now=now)
-        wanted = replace(wanted, generation=now.generation + 1)
-        try:
-            candidate = self._store.stage(wanted, rendered.text)
-            if isinstance(way, ByReload):
-                self._service.check(candidate)
-            crash_point("after_check")
-        except BaseException:
-            self._store.discard()
-            raise
-        self._store.commit()
-        try:
-            if not served:
-                self._service.bring_into_force(wanted, rendered, way)
-        except EngineError as error:
-            LOG.error("change %d failed: %s; restoring", wanted.generation, error)
-            self._undo()
-            raise
-        self._keep_as_good()
-        crash_point("after_confirm")
-        self._state = wanted
-        if isinstance(way, ByReload):
-            self._sound = wanted
-        else:
+        state = self._truth.change(wanted)
+        if state is not self._truth.sound:
             self._late.due()
-        return wanted
-
-    def _check_late(self) -> None:
-        state = self._state
-        if state.model is not None:
-            self._service.check(self._store.config)
-            self._sound = state
+        return state
 
     def _on_late_refusal(self, error: ConfigRefused) -> None:
         """Go back to the last state whose file HAProxy took, and trust run time no more."""
         LOG.critical("a file made at run time was refused, so going back: %s", error)
-        with self._changes.turn():
+        with self._turn():
             self._service.reload_only()
-            sound = self._sound
-            if sound is None or self._state.model is None:
+            sound = self._truth.sound
+            if sound is None or self._truth.state.model is None:
                 return
             try:
                 # Neither a server's number nor a sender's generation is ever used twice.
-                back = replace(self._state, status=sound.status, model=sound.model)
-                self._history.record(self._change(back), WENT_BACK)
+                back = replace(self._truth.state, status=sound.status, model=sound.model)
+                self._record(self._change(back), WENT_BACK)
             except EngineError as failure:
                 LOG.critical("going back failed: %s", failure)
-
-    def _undo(self) -> None:
-        """Put the last good pair back on disk and, where HAProxy left it, into force."""
-        restored = self._store.restore()
-        self._state = self._store.load()
-        try:
-            if restored and self._state.model is not None:
-                # A HAProxy that has refused a reload is sound again after a good one.
-                self._recover(reload=True)
-            else:
-                self._bury()
-        except EngineError as error:
-            # The caller's own error says more; this one goes to whoever reads the log.
-            LOG.critical("the last good state could not be restored: %s", error)
-
-    def _recover(self, *, reload: bool = False) -> None:
-        """Make HAProxy serve the stored state, whatever it is doing now."""
-        state = self._state
-        if state.model is None:
-            self._bury()
-            return
-        rendered = self._service.render(state)
-        if self._store.text() != rendered.text:
-            self._service.check(self._store.stage(state, rendered.text))
-            self._store.commit()
-        running = self._service.running()
-        if reload or not self._service.serves(state, rendered, running=running):
-            self._service.bring_into_force(state, rendered, ByReload("recovery"))
-        self._keep_as_good()
-        self._service.look()
-
-    def _keep_as_good(self) -> None:
-        """Keep what was just proved in force; without it, a restart proves it once more."""
-        try:
-            self._store.confirm()
-        except DiskError as error:
-            LOG.warning("the last good state is not kept: %s", error)
-
-    def _bury(self) -> None:
-        """Leave nothing of a load balancer: no process, no file."""
-        self._service.stop()
-        self._store.erase()
-        self._history.forget()
 
 
 def _word(status: str) -> str:

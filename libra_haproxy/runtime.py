@@ -12,8 +12,9 @@ import csv
 import re
 import socket
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 from libra_haproxy.deadline import Deadline
@@ -24,6 +25,21 @@ ANSWER_SECONDS = 4.0
 
 _REPLACING_SECONDS = 1.0
 """How long a master may be away while it replaces itself."""
+
+_INFO = "show info;get var proc.libra"
+_SERVERS = "show servers state"
+_EVERYTHING = f"{_INFO};{_SERVERS};show stat -1 1 -1"
+
+_SERVER_COLUMNS = (
+    "be_name",
+    "srv_name",
+    "srv_id",
+    "srv_addr",
+    "srv_port",
+    "srv_uweight",
+    "srv_admin_state",
+    "srv_op_state",
+)
 
 _SAFE_COMMAND = re.compile(r"[A-Za-z0-9_.:/@!|#()\[\], -]+", re.ASCII)
 
@@ -46,6 +62,19 @@ class ServerRow:
     weight: int
     maintenance: bool
     down: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """What the serving process says of itself in one answer, at one time.
+
+    `digest` is that of the text it serves, `frontends` has each one's status by its name.
+    """
+
+    pid: int
+    digest: str | None
+    servers: tuple[ServerRow, ...]
+    frontends: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -103,45 +132,31 @@ class Worker:
 
     def pid_and_digest(self) -> tuple[int, str | None]:
         """Which process answers, and the digest of the text it was started from."""
-        answer = self._ask("show info;get var proc.libra")
-        pid = re.search(r"^Pid: (\d+)$", answer, re.MULTILINE)
-        if pid is None:
-            raise UnexpectedAnswer(f"show info: {answer[:200]!r}")
-        digest = re.search(r"^proc\.libra: type=str value=<([0-9a-f]+)>$", answer, re.MULTILINE)
-        return int(pid[1]), digest[1] if digest else None
+        return parse_info(self._ask(_INFO))
 
     def servers(self) -> tuple[ServerRow, ...]:
         """Every server of every backend that is not disabled."""
-        lines = self._ask("show servers state").splitlines()
-        header = next((line for line in lines if line.startswith("# ")), None)
-        if header is None:
-            raise UnexpectedAnswer(f"show servers state: {lines[:3]!r}")
-        names = header[2:].split(" ")
-        rows = [dict(zip(names, line.split(" "), strict=False)) for line in lines[2:] if line]
-        return tuple(
-            ServerRow(
-                backend=row["be_name"],
-                name=row["srv_name"],
-                number=int(row["srv_id"]),
-                address=row["srv_addr"],
-                port=int(row["srv_port"]),
-                weight=int(row["srv_uweight"]),
-                # Bits of srv_admin_state: 0x01 forced, 0x02 inherited, 0x20 by resolution; 0x04
-                # only says that the file had it disabled, which may be long ago.
-                maintenance=bool(int(row["srv_admin_state"]) & 0x23),
-                down=row["srv_op_state"] == "0",
-            )
-            for row in rows
-            if row.get("srv_name")
-        )
+        return parse_servers(self._ask(_SERVERS))
+
+    def change(self, lines: Iterable[str]) -> tuple[str, Snapshot]:
+        """Carry out lines of commands, and look; returns what HAProxy said and what it is now.
+
+        Looking goes with the last line: commands of one connection are carried out in order.
+        """
+        *first, last = lines
+        said = self.run(first)
+        answer = self._ask(f"{last};{_EVERYTHING}")
+        words, _, seen = answer.rpartition("\nName: ")
+        said = "; ".join(part for part in (said, *words.splitlines()) if part.strip())
+        return said, parse_snapshot(f"Name: {seen}")
+
+    def look(self) -> Snapshot:
+        """All there is to know of what it serves, in one answer."""
+        return parse_snapshot(self._ask(_EVERYTHING))
 
     def server_status(self) -> dict[tuple[str, str], str]:
         """HAProxy's own word for each (backend, server): `UP`, `DOWN 1/2`, `MAINT`, `no check`."""
         return {(row["pxname"], row["svname"]): row["status"] for row in self._stat("-1 4 -1")}
-
-    def frontends(self) -> dict[str, str]:
-        """Every frontend's status by its name; OPEN where it listens."""
-        return {row["pxname"]: row["status"] for row in self._stat("-1 1 -1")}
 
     def disable_frontend(self, name: str) -> None:
         """Close a frontend's listeners until the next reload; one that is not there is fine."""
@@ -155,10 +170,7 @@ class Worker:
 
     def _stat(self, what: str) -> Sequence[dict[str, str]]:
         """Rows of `show stat`, by column name, never by position."""
-        answer = self._ask(f"show stat {what}")
-        if not answer.startswith("# pxname"):
-            raise UnexpectedAnswer(f"show stat: {answer[:200]!r}")
-        return list(csv.DictReader(line for line in answer[2:].splitlines() if line))
+        return parse_stat(self._ask(f"show stat {what}"))
 
 
 class Master:
@@ -201,6 +213,67 @@ class Master:
         for session in ours:
             self._ask(f"@!{pid} shutdown session {session}")
         return len(ours)
+
+
+def parse_info(answer: str) -> tuple[int, str | None]:
+    """The process's id and the digest of its text."""
+    pid = re.search(r"^Pid: (\d+)$", answer, re.MULTILINE)
+    if pid is None:
+        raise UnexpectedAnswer(f"show info: {answer[:200]!r}")
+    digest = re.search(r"^proc\.libra: type=str value=<([0-9a-f]+)>$", answer, re.MULTILINE)
+    return int(pid[1]), digest[1] if digest else None
+
+
+def parse_servers(answer: str) -> tuple[ServerRow, ...]:
+    """Read `show servers state`: the format's number, a header, one row a server."""
+    head, _, rest = answer.partition("# ")
+    names, *rows = rest.splitlines() or [""]
+    if head.strip() != "1" or not names:
+        raise UnexpectedAnswer(f"show servers state: {answer[:200]!r}")
+    try:
+        pick = itemgetter(*(names.split(" ").index(name) for name in _SERVER_COLUMNS))
+        return tuple(_server(*pick(row.split(" "))) for row in rows if row)
+    except (ValueError, IndexError) as error:
+        raise UnexpectedAnswer(f"show servers state: {answer[:200]!r}") from error
+
+
+def _server(
+    backend: str, name: str, number: str, address: str, port: str, weight: str, admin: str, op: str
+) -> ServerRow:
+    """One row, its words in the order of `_SERVER_COLUMNS`."""
+    return ServerRow(
+        backend=backend,
+        name=name,
+        number=int(number),
+        address=address,
+        port=int(port),
+        weight=int(weight),
+        # Bits of srv_admin_state: 0x01 forced, 0x02 inherited, 0x20 by resolution; 0x04 only says
+        # that the file had it disabled, which may be long ago.
+        maintenance=bool(int(admin) & 0x23),
+        down=op == "0",
+    )
+
+
+def parse_stat(answer: str) -> Sequence[dict[str, str]]:
+    """Rows of `show stat`, by column name, never by position."""
+    if not answer.startswith("# pxname"):
+        raise UnexpectedAnswer(f"show stat: {answer[:200]!r}")
+    return list(csv.DictReader(line for line in answer[2:].splitlines() if line))
+
+
+def parse_snapshot(answer: str) -> Snapshot:
+    """Read the answer to everything at once; an empty line ends each command's."""
+    info, _, rest = answer.partition("\n1\n# be_id")
+    servers, _, stat = rest.partition("\n# pxname")
+    pid, digest = parse_info(info)
+    rows = parse_stat(f"# pxname{stat}")
+    return Snapshot(
+        pid=pid,
+        digest=digest,
+        servers=parse_servers(f"1\n# be_id{servers}"),
+        frontends={row["pxname"]: row["status"] for row in rows},
+    )
 
 
 def parse_processes(answer: str) -> Processes:

@@ -165,7 +165,7 @@ class Service:
                     self._leaving.discard(place)
                     before.append(commands.deletion(*place))
         try:
-            said = self._worker.run(
+            said, seen = self._worker.change(
                 commands.lines(
                     [*before, *commands.commands(way.operations), commands.marking(rendered.digest)]
                 )
@@ -174,9 +174,9 @@ class Service:
             if said:
                 LOG.debug("HAProxy said: %s", said)
             self._text = rendered
-            if self._process.digest() != rendered.digest:
+            if seen.digest != rendered.digest:
                 return ["HAProxy did not take the mark of the new text"]
-            return self._differences(state)
+            return self._differences(state, seen)
         except EngineError as error:
             return [str(error)]
 
@@ -238,12 +238,13 @@ class Service:
     def _worker(self) -> runtime.Worker:
         return self._process.worker
 
-    def _differences(self, state: State) -> list[str]:
+    def _differences(self, state: State, seen: runtime.Snapshot | None = None) -> list[str]:
+        seen = seen or self._worker.look()
         return differences(
             model_of(state),
             suspended=state.suspended,
-            frontends=self._worker.frontends(),
-            servers=self._worker.servers(),
+            frontends=seen.frontends,
+            servers=seen.servers,
             leaving=self._leaving,
         )
 

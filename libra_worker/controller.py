@@ -100,7 +100,7 @@ class Controller:
         """Carry out a request; returns what the answer adds beside PASS."""
         match request:
             case worker.Update():
-                return {"lb_status": self._driver.update(request)}
+                return self._update(request)
             case worker.Rollback():
                 return {"lb_status": self._driver.rollback(request)}
             case worker.History():
@@ -123,6 +123,11 @@ class Controller:
                 return {**self._lb_status(), **self._archive(request)}
             case worker.Metrics():
                 return self._metrics(request)
+
+    def _update(self, request: worker.Update) -> Fields:
+        updated = self._driver.update(request)
+        superseded = {"superseded": True} if updated.superseded else {}
+        return {"lb_status": updated.lb_status, **superseded}
 
     def _delete(self) -> Fields:
         totals = [asdict(total) for total in self._driver.delete()]

@@ -47,6 +47,14 @@ class DeletedError(LibraError):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Updated:
+    """What became of an UPDATE; `superseded` where one that came later is in force instead."""
+
+    lb_status: LbStatus
+    superseded: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class NodeStatus:
     """One node as STATS tells it: its id as it was sent, its place, and UP, DOWN, MAINT, DRAIN."""
 
@@ -150,9 +158,10 @@ class Driver(ABC):
         """See after the software; called every second."""
 
     @abstractmethod
-    def update(self, request: Update) -> LbStatus:
+    def update(self, request: Update) -> Updated:
         """Make the request the whole configuration; a suspended node stays suspended.
 
+        Updates that wait together may be carried out as one, the last of them.
         Raises an error of code `stale_generation` where the request's generation is older than
         the applied one, or equal with another configuration.
         """

@@ -27,6 +27,7 @@ from libra_worker.drivers.base import (
     NoLoadBalancerError,
     Totals,
     TrafficReport,
+    Updated,
     Volume,
 )
 
@@ -51,9 +52,9 @@ class HaproxyDriver(Driver):
         self._instance.look()
 
     @override
-    def update(self, request: Update) -> LbStatus:
-        state = self._instance.apply(to_model(request), generation=request.generation)
-        return LbStatus(state.status)
+    def update(self, request: Update) -> Updated:
+        applied = self._instance.apply(to_model(request), generation=request.generation)
+        return Updated(lb_status=LbStatus(applied.state.status), superseded=applied.superseded)
 
     @override
     def rollback(self, request: Rollback) -> LbStatus:

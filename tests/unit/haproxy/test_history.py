@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libra_common.logs import job_context
 from libra_haproxy.errors import DiskError, NoSuchEntry, StaleGeneration
 from libra_haproxy.history import FOUND, KEPT, Entry, History, decode, encode, refuse_stale
 from libra_haproxy.model import LoadBalancer, Model, Protocol, Server, State, Status
@@ -178,8 +177,7 @@ def test_a_file_without_fields_of_this_release_or_with_those_of_the_next_is_read
 
 def test_an_entry_names_the_job_that_brought_it(store: Store) -> None:
     history = History(store)
-    with job_context("H:here:7"):
-        history.record(state(1), "update", sender_generation=None)
+    history.record(state(1), "update", job="H:here:7")
     assert [entry.job for entry in history.entries()] == ["H:here:7"]
 
 
