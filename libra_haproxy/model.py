@@ -81,6 +81,10 @@ class Timeouts:
     connect: int = 30_000
 
 
+MOST_MOVABLE = 1000
+"""Above this the words that let servers move cost more at each start than a reload at a move."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoadBalancer:
     """One listener with its pool of servers.
@@ -104,6 +108,11 @@ class LoadBalancer:
     def frontend(self) -> str:
         """The name of its frontend section; `http-in` and `tcp-in` as ever."""
         return f"{self.protocol}-in"
+
+    @property
+    def movable(self) -> bool:
+        """Whether its servers may move while HAProxy runs."""
+        return self.protocol is Protocol.TCP or len(self.servers) <= MOST_MOVABLE
 
     @property
     def backend(self) -> str:

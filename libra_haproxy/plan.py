@@ -140,13 +140,13 @@ def _unlabelled(model: Model) -> list[LoadBalancer]:
 
 def _fixed_differences(old: LoadBalancer, new: LoadBalancer) -> list[str]:
     """Which of the parts that a process cannot change are different."""
-    names = ("port", "algorithm", "monitor", "timeouts", "retries", "sticky")
+    names = ("port", "algorithm", "monitor", "timeouts", "retries", "sticky", "movable")
     found = [name for name in names if getattr(old, name) != getattr(new, name)]
     before = {server.name: server for server in old.servers}
     both = [(before[server.name], server) for server in new.servers if server.name in before]
     found += [
         f"a server's {name}"
-        for name in ("backup", "number")
+        for name in ("backup", "number", *(() if new.movable else ("address", "port")))
         if any(getattr(one, name) != getattr(other, name) for one, other in both)
     ]
     return found

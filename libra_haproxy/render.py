@@ -22,6 +22,11 @@ from libra_haproxy.tokens import Token
 
 _NO_DIGEST = tokens.digest("0" * 16)
 
+_POOL = tokens.words(tokens.keyword("sni"), tokens.variable("proc.libra"))
+"""HAProxy keeps idle connections to a server under this value, which is another after each change:
+else one that was in use while the server moved would be used again as if it led to the new place.
+Without `ssl` nothing of it is sent."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
@@ -33,6 +38,11 @@ class Place:
     bind: tuple[str, ...]
     admin_socket: Path
     maxconn: int
+
+    @property
+    def log_socket(self) -> Path:
+        """What access logs are sent to; the keeper's, beside the admin socket."""
+        return self.admin_socket.with_name("log.sock")
 
     @property
     def peers_socket(self) -> Path:
@@ -61,6 +71,7 @@ def render(model: Model, *, suspended: bool, place: Place) -> Rendered:
         # HAProxy 2.6 crashes on a peers section that only disabled sections use.
         peers=not suspended and any(_by_source(lb) for lb in model.load_balancers),
         peers_socket=tokens.file(place.peers_socket),
+        log_socket=tokens.file(place.log_socket),
         digest=_NO_DIGEST,
         load_balancers=[_view(lb, bind=place.bind) for lb in model.load_balancers],
     )
@@ -137,6 +148,7 @@ def server_words(lb: LoadBalancer, server: Server) -> Token:
         tokens.keyword("check"),
         *_check(lb.monitor),
         *([tokens.keyword("backup")] if server.backup else []),
+        *([_POOL] if lb.protocol is Protocol.HTTP and lb.movable else []),
     )
 
 

@@ -47,6 +47,11 @@ def keyword(text: str) -> Token:
     return Token(_matched(_NAME, text, "a keyword"))
 
 
+def variable(text: str) -> Token:
+    """The value of a variable of ours, as a sample (manual, 7.3.2 var)."""
+    return Token(f"var({_matched(_NAME, text, 'a variable')})")
+
+
 def number(value: int, *, low: int = 0, high: int = 2**31 - 1) -> Token:
     """A whole number in its range; booleans are none."""
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:

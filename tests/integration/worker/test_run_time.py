@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import http.client as http_client
 import random
 import socket
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -69,6 +73,42 @@ def test_membership_weight_address_and_condition_change_without_a_reload(
     # Then it was the same process all the time, and the file passes
     assert node.worker_pid == pid
     assert node.config_passes()
+
+
+def test_a_node_that_moves_gets_nothing_more_at_its_old_place(
+    any_node: Node, a: HttpBackend, b: HttpBackend
+) -> None:
+    # Given a request that the node has not answered yet
+    node, port = any_node, free_port()
+    asked, answered = threading.Event(), threading.Event()
+
+    def slowly(path: str) -> None:
+        if path == "/slow":
+            asked.set()
+            answered.wait(20)
+
+    a.on_path = slowly
+    assert node.update(http(port, a.node(id=1))).ok
+    pid = node.worker_pid
+    client = http_client.HTTPConnection("127.0.0.1", port, timeout=30)
+
+    def ask(path: str) -> bytes:
+        client.request("GET", path)
+        return client.getresponse().read()
+
+    with ThreadPoolExecutor() as pool, closing(client):
+        # On a connection that has proved to be kept, else HAProxy would not use it again
+        assert [ask("/") for _ in range(3)] == [b"a"] * 3
+        slow = pool.submit(ask, "/slow")
+        assert asked.wait(20)
+        # When the node moves, and the request is answered after that
+        assert node.update(http(port, b.node(id=1))).ok
+        answered.set()
+        assert slow.result(20) == b"a"
+        assert [ask("/") for _ in range(3)] == [b"b"] * 3
+    # Then no other goes over the connection that is left of it
+    assert bodies(port, 20) == {"b": 20}
+    assert node.worker_pid == pid
 
 
 def test_a_reload_and_a_cold_start_after_it_change_neither_traffic_nor_cookies(

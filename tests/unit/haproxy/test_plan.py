@@ -159,6 +159,15 @@ def test_many_changes_at_once_are_a_reload() -> None:
     assert isinstance(plan(one(A), one(*many)), ByReload)
 
 
+def test_one_of_very_many_moves_by_a_reload_and_changes_its_weight_without() -> None:
+    many = [replace(A, node_id=n, number=n) for n in range(1, 1002)]
+    moved = plan(one(*many), one(*many[:-1], replace(many[-1], port=81)))
+    assert isinstance(moved, ByReload)
+    assert isinstance(plan(one(*many), one(*many[:-1])), ByReload)
+    heavier = plan(one(*many), one(*many[:-1], replace(many[-1], weight=2)))
+    assert isinstance(heavier, AtRunTime)
+
+
 def test_suspend_and_enable_close_and_open() -> None:
     suspended = replace(one(A), status=Status.SUSPENDED)
     assert plan(one(A), suspended) == AtRunTime((CloseFrontend("http-in"),))
