@@ -79,6 +79,7 @@ def carry(wishes: Sequence[Wish], apply: Callable[[Wish], State]) -> None:
         except BaseException as error:  # noqa: BLE001 - each sender's own thread raises it
             for wish in wishes:
                 wish.settle(error)
+            return
         else:
             for wish in wishes[:last]:
                 wish.settle(Applied(state=state, superseded=True))
