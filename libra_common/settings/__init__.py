@@ -5,6 +5,8 @@ from libra_common.settings.model import (
     DefaultSettings,
     GearmanSettings,
     HaproxySettings,
+    MgmSettings,
+    NovaSettings,
     Settings,
     WorkerSettings,
 )
@@ -15,6 +17,8 @@ __all__ = [
     "GearmanSettings",
     "HaproxySettings",
     "HostPort",
+    "MgmSettings",
+    "NovaSettings",
     "Settings",
     "WorkerSettings",
     "load",

@@ -56,6 +56,10 @@ class HaproxySettings:
     group: str
     max_nodes: int
     maxconn: int
+    log_max_bytes: int
+    log_max_age: int
+    log_free_percent: int
+    log_rotate_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,6 +103,38 @@ class MgmSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class NovaSettings:
+    """[mgm:nova]: an OpenStack cloud, beside the settings of [mgm] that begin with `nova_`.
+
+    The three TLS files are those of new nodes; `address_family` is "4" or "6".
+    """
+
+    os_cloud: str
+    clouds_file: Path | None
+    domain: str
+    address_network: str
+    address_family: str
+    floating_network: str
+    gearman_servers: tuple[HostPort, ...]
+    ssl_key: Path | None
+    ssl_cert: Path | None
+    ssl_ca: Path | None
+    package: str
+    package_index: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArchiveSettings:
+    """[archive]: object stores. `timeout` and `deadline` are in seconds."""
+
+    ca: Path | None
+    allow_http: bool
+    segment_bytes: int
+    timeout: int
+    deadline: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """All settings of a daemon, each section by its own name."""
 
@@ -106,4 +142,6 @@ class Settings:
     gearman: GearmanSettings
     worker: WorkerSettings
     haproxy: HaproxySettings
+    archive: ArchiveSettings
     mgm: MgmSettings
+    nova: NovaSettings

@@ -88,11 +88,25 @@ SECTIONS = {
             help="The HAProxy driver of the worker.",
         ),
         Section(
+            name="archive",
+            field="archive",
+            prefix="archive",
+            result=model.ArchiveSettings,
+            help="The object stores that access logs are sent to.",
+        ),
+        Section(
             name="mgm",
             field="mgm",
             prefix="mgm",
             result=model.MgmSettings,
             help="The pool manager: devices and floating IPs, and the cloud they come from.",
+        ),
+        Section(
+            name="mgm:nova",
+            field="nova",
+            prefix="nova",
+            result=model.NovaSettings,
+            help="Devices from OpenStack: what the original had no settings for.",
         ),
     )
 }

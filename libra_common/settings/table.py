@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 
 from libra_common.settings import values
+from libra_common.settings.nova_rows import NOVA_ROWS
 from libra_common.settings.sections import Setting
 
 WORKER = "libra_worker"
@@ -243,6 +244,106 @@ TABLE: tuple[Setting, ...] = (
             "The most client connections at the same time; fewer where the limit of open files"
             " does not allow as many."
         ),
+        daemons=_NODE,
+    ),
+    Setting(
+        section="worker:haproxy",
+        name="log_max_bytes",
+        kind=values.Number(minimum=65536, maximum=10**15),
+        default="4294967296",
+        unit="bytes",
+        help=(
+            "How much of the access logs is kept, all load balancers of a node together. Of more,"
+            " the oldest are removed unsent; that is logged and counted, and STATS tells it."
+        ),
+        daemons=_NODE,
+    ),
+    Setting(
+        section="worker:haproxy",
+        name="log_max_age",
+        kind=values.Number(minimum=1, maximum=10**9),
+        default="604800",
+        unit="seconds",
+        help=(
+            "How long access logs are kept that nobody has archived, those of deleted load"
+            " balancers too."
+        ),
+        daemons=_NODE,
+    ),
+    Setting(
+        section="worker:haproxy",
+        name="log_free_percent",
+        kind=values.Number(minimum=0, maximum=90),
+        default="5",
+        unit="percent",
+        help=(
+            "How much of the file system is left free: access logs are removed, the oldest first,"
+            " before they leave less."
+        ),
+        daemons=_NODE,
+    ),
+    Setting(
+        section="worker:haproxy",
+        name="log_rotate_bytes",
+        kind=values.Number(minimum=4096, maximum=10**13),
+        default="268435456",
+        unit="bytes",
+        help=(
+            "An access log of this size is rotated without being asked; each becomes an object of"
+            " its own. At most a quarter of log_max_bytes."
+        ),
+        daemons=_NODE,
+    ),
+    Setting(
+        section="archive",
+        name="ca",
+        kind=values.FilePath(optional=True),
+        default="",
+        help=(
+            "The certificate authority of the object stores, a PEM file. Empty: those that"
+            " Python's certifi knows. Certificates are always verified."
+        ),
+        daemons=_NODE,
+    ),
+    Setting(
+        section="archive",
+        name="allow_http",
+        kind=values.Switch(),
+        default="false",
+        help=(
+            "Whether stores are written to over plain HTTP too, where anybody on the way can read"
+            " the token and the logs."
+        ),
+        daemons=_NODE,
+    ),
+    Setting(
+        section="archive",
+        name="segment_bytes",
+        kind=values.Number(minimum=1048576, maximum=5368709120),
+        default="1073741824",
+        unit="bytes",
+        help=(
+            "A log larger than this is sent as a static large object, whose segments hold this"
+            " much of the log each. Stores take objects of up to 5 GiB."
+        ),
+        daemons=_NODE,
+    ),
+    Setting(
+        section="archive",
+        name="timeout",
+        kind=values.Number(minimum=1, maximum=3600),
+        default="30",
+        unit="seconds",
+        help="How long a store may take for a single step: to connect, to take or to say anything.",
+        daemons=_NODE,
+    ),
+    Setting(
+        section="archive",
+        name="deadline",
+        kind=values.Number(minimum=1, maximum=86400),
+        default="3600",
+        unit="seconds",
+        help="How long one ARCHIVE may take in all; what is not sent by then stays for the next.",
         daemons=_NODE,
     ),
     Setting(
@@ -527,6 +628,7 @@ TABLE: tuple[Setting, ...] = (
         help="Do not verify the cloud's certificates: for tests only.",
         daemons=_POOL,
     ),
+    *NOVA_ROWS,
 )
 
 DAEMONS: frozenset[str] = frozenset().union(*(setting.daemons for setting in TABLE))
