@@ -1,0 +1,328 @@
+"""Plugging: the story of an interface from the controller's call to traffic, and after a reboot.
+
+A controller names an interface by its hardware address. It is looked for in the node's namespace
+and in the agent's own, from where it is moved; then it gets what `layout` says. Whatever the
+kernel refuses, all is put back as it was. What was asked for is stored before it is done: after
+kill -9 in the middle, `restore` finishes it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import TypeVar
+
+from libra_amphora import advertise, firewall
+from libra_amphora.layout import Layout, layout
+from libra_amphora.links import Link, Links
+from libra_amphora.namespace import Namespace
+from libra_amphora.network_errors import (
+    AlreadyPlugged,
+    NetworkError,
+    NoSuchAddress,
+    NoSuchInterface,
+)
+from libra_amphora.plugged import (
+    ACTIVE_STANDBY,
+    Allowed,
+    IPAddress,
+    Plug,
+    Plugged,
+    PlugStore,
+    vips,
+)
+
+LOG = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_NOTHING = Layout()
+_HERE = Path("/proc/thread-self/ns/net")  # where the calling thread is
+_OUTSIDE = Path("/proc/self/ns/net")  # where the agent is
+
+
+class Network:
+    """The interfaces of one node; `netns` is empty where it has no namespace of its own.
+
+    Changes take turns; none waits for anything but the kernel.
+    """
+
+    def __init__(self, *, netns: str, state_dir: Path) -> None:
+        self.namespace = Namespace(netns)
+        self._store = PlugStore(directory=state_dir)
+        self._turn = threading.Lock()
+        self._plugged = Plugged()
+
+    # -- changes ---------------------------------------------------------------------------
+
+    def restore(self) -> tuple[str, ...]:
+        """Bring all that was plugged into force again; gives the addresses not found.
+
+        May be called again for those. Raises PlugsUnreadable, or NetworkError when the namespace
+        cannot be used.
+        """
+        with self._turn:
+            self._plugged = self._store.load()
+            self.namespace.ensure()
+            self._inside(_loopback_up)
+            missing = []
+            for plug in self._plugged.plugs:
+                try:
+                    self._bring(plug, old=_NOTHING)
+                except NoSuchInterface:
+                    LOG.warning("no interface has the hardware address %s (yet)", plug.mac)
+                    missing.append(plug.mac)
+            return tuple(missing)
+
+    def plug_vip(self, plug: Plug) -> str:
+        """Plug the load balancer's addresses; gives the interface's name.
+
+        Raises AlreadyPlugged, NoSuchInterface or PlugFailed.
+        """
+        with self._turn:
+            if self._plugged.find(plug.mac) is not None:
+                raise AlreadyPlugged("Interface already exists")
+            return self._plug(plug, old=None)
+
+    def plug_network(self, plug: Plug) -> tuple[str, bool]:
+        """Plug an interface towards members, or change it; gives its name and if it was there.
+
+        One that carries the load balancer's addresses keeps them where `plug` names none.
+        Raises NoSuchInterface or PlugFailed.
+        """
+        with self._turn:
+            old = self._plugged.find(plug.mac)
+            if old is not None:
+                plug = replace(plug, name=old.name, allowed=old.allowed)
+                if not plug.vips:
+                    plug = replace(plug, vips=old.vips, vrrp_ip=old.vrrp_ip)
+                if plug.mtu is None:
+                    plug = replace(plug, mtu=old.mtu)
+            return self._plug(plug, old=old), old is not None
+
+    def use_topology(self, topology: str) -> None:
+        """Lay the interfaces out for SINGLE or ACTIVE-STANDBY. Raises PlugFailed."""
+        with self._turn:
+            before = self._plugged
+            if before.topology == topology:
+                return
+            self._keep(replace(before, topology=topology))
+            try:
+                for plug in before.plugs:
+                    if self._look(plug.mac) is not None:
+                        self._bring(plug, old=layout(plug, before.topology))
+            except NetworkError:
+                self._keep(before)
+                for plug in before.plugs:
+                    if self._look(plug.mac) is not None:
+                        self._bring(plug, old=layout(plug, topology))
+                raise
+
+    def allow(self, address: IPAddress, allowed: tuple[Allowed, ...]) -> str:
+        """Let in only this by the interface that has `address`; gives its name.
+
+        Raises NoSuchAddress or RulesRefused; what was allowed before still is then.
+        """
+        with self._turn:
+            name = self.interface_of(address)
+            before = self._plugged
+            plug = next((plug for plug in before.plugs if plug.name == name), None)
+            if plug is None:
+                raise NoSuchAddress(f"{address} is on {name}, which was never plugged")
+            changed = replace(plug, allowed=allowed)
+            self._keep(replace(before, plugs=before.plugs_with(changed)))
+            try:
+                self._inside(lambda: firewall.put(name, allowed))
+            except NetworkError:
+                self._keep(before)
+                raise
+            return name
+
+    def drop_vips(self) -> tuple[IPAddress, ...]:
+        """Take away shared addresses that a keepalived left when it was killed; gives them."""
+        with self._turn:
+            if self._plugged.topology != ACTIVE_STANDBY:
+                return ()
+
+            def drop() -> tuple[IPAddress, ...]:
+                dropped = []
+                with Links.here() as links:
+                    for address in vips(self._plugged.plugs):
+                        holder = links.holder(address)
+                        if holder is not None:
+                            links.take(holder.index, address)
+                            dropped.append(address)
+                return tuple(dropped)
+
+            return self._inside(drop)
+
+    # -- reads -----------------------------------------------------------------------------
+
+    @property
+    def plugged(self) -> Plugged:
+        """What is plugged; a frozen value."""
+        return self._plugged
+
+    def interface_of(self, address: IPAddress) -> str:
+        """The name of the interface that has `address` now. Raises NoSuchAddress."""
+
+        def find() -> str:
+            with Links.here() as links:
+                holder = links.holder(address)
+            if holder is None:
+                raise NoSuchAddress("Error interface not found for IP address")
+            return holder.name
+
+        return self._inside(find)
+
+    def interface_towards(self, address: IPAddress) -> str:
+        """The name of the plugged interface whose subnet has `address`. Raises NoSuchInterface."""
+        for plug in self._plugged.plugs:
+            if any(address in home.subnet for home in (*plug.vips, *plug.fixed_ips)):
+                return plug.name
+        raise NoSuchInterface("No suitable network interface found")
+
+    def holds(self, address: IPAddress) -> bool:
+        """Whether an interface of the node has `address` now."""
+        try:
+            self.interface_of(address)
+        except NoSuchAddress:
+            return False
+        return True
+
+    def interfaces(self) -> dict[str, Link]:
+        """Every interface but the loopback, by its name, with its counters."""
+
+        def look() -> dict[str, Link]:
+            with Links.here() as links:
+                return {link.name: link for link in links.all() if link.name != "lo"}
+
+        return self._inside(look)
+
+    def announce(self, addresses: Iterable[IPAddress]) -> tuple[IPAddress, ...]:
+        """Tell the neighbours where `addresses` are; gives those that are here and were told."""
+        wanted = tuple(addresses)
+
+        def tell() -> tuple[IPAddress, ...]:
+            told = []
+            with Links.here() as links:
+                for address in wanted:
+                    holder = links.holder(address)
+                    if holder is None or not holder.up or holder.name == "lo":
+                        continue
+                    try:
+                        advertise.announce(
+                            interface=holder.name,
+                            mac=bytes.fromhex(holder.mac.replace(":", "")),
+                            address=address,
+                        )
+                    except OSError as error:
+                        LOG.warning("cannot announce %s: %s", address, error.strerror or error)
+                    else:
+                        told.append(address)
+            return tuple(told)
+
+        return self._inside(tell)
+
+    # -- the story of a plug -----------------------------------------------------------------
+
+    def _plug(self, plug: Plug, *, old: Plug | None) -> str:
+        found = self._look(plug.mac)
+        if found is None:
+            raise NoSuchInterface("No suitable network interface found")
+        here, link = found
+        name = link.name if here else self._free_name(first=1 if plug.vips else 2)
+        plug = replace(plug, name=name)
+        before = self._plugged
+        old_layout = layout(old, before.topology) if old else _NOTHING
+        self._keep(replace(before, plugs=before.plugs_with(plug)))
+        try:
+            self._bring(plug, old=old_layout)
+        except NetworkError:
+            self._undo(plug, here=here, link=link, old=old_layout, before=before)
+            raise
+        return name
+
+    def _bring(self, plug: Plug, *, old: Layout) -> None:
+        """Make the interface be where and what `plug` says, from whatever it is now."""
+        found = self._look(plug.mac)
+        if found is None:
+            raise NoSuchInterface("No suitable network interface found")
+        here, link = found
+        if not here:
+            self._move_in(link, name=plug.name)
+        new = layout(plug, self._plugged.topology)
+
+        def arrange() -> None:
+            with Links.here() as links:
+                found = links.by_mac(plug.mac)
+                if found is None:
+                    raise NoSuchInterface("No suitable network interface found")
+                links.set_up(found.index, mtu=plug.mtu)
+                links.arrange(found.index, old=old, new=new)
+            if plug.allowed is not None:
+                firewall.put(plug.name, plug.allowed)
+
+        self._inside(arrange)
+
+    def _undo(self, plug: Plug, *, here: bool, link: Link, old: Layout, before: Plugged) -> None:
+        """Put an interface back into the state that it was found in."""
+        new = layout(plug, before.topology)
+
+        def rearrange() -> None:
+            with Links.here() as links:
+                found = links.by_mac(plug.mac)
+                if found is None:
+                    return
+                links.arrange(found.index, old=new, new=old)
+                links.set_up(found.index, up=link.up, mtu=link.mtu)
+                if not here:
+                    with _OUTSIDE.open("rb") as outside:
+                        links.move(found, namespace=outside.fileno(), name=link.name)
+
+        try:
+            self._inside(rearrange)
+        except NetworkError as error:
+            # The caller's own error says more; this one goes to whoever reads the log.
+            LOG.critical("%s could not be put back: %s", plug.name, error)
+        self._keep(before)
+
+    def _look(self, mac: str) -> tuple[bool, Link] | None:
+        """Where an interface is: in the node's namespace, or still in the agent's own."""
+
+        def look() -> Link | None:
+            with Links.here() as links:
+                return links.by_mac(mac)
+
+        if (link := self._inside(look)) is not None:
+            return True, link
+        if self.namespace and (link := look()) is not None:
+            return False, link
+        return None
+
+    def _move_in(self, link: Link, *, name: str) -> None:
+        with self._inside(lambda: _HERE.open("rb")) as inside, Links.here() as links:
+            links.move(link, namespace=inside.fileno(), name=name)
+
+    def _free_name(self, *, first: int) -> str:
+        """The name that an interface gets inside: eth1 carries the load balancer's addresses."""
+        taken = {*self.interfaces(), *(plug.name for plug in self._plugged.plugs)}
+        return next(name for number in count(first) if (name := f"eth{number}") not in taken)
+
+    def _keep(self, plugged: Plugged) -> None:
+        self._store.save(plugged)
+        self._plugged = plugged
+
+    def _inside(self, action: Callable[[], T]) -> T:
+        return self.namespace.run(action)
+
+
+def _loopback_up() -> None:
+    with Links.here() as links:
+        loopback = links.by_name("lo")
+        if loopback is not None and not loopback.up:
+            links.set_up(loopback.index)
