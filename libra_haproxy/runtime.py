@@ -41,6 +41,9 @@ _SERVER_COLUMNS = (
     "srv_op_state",
 )
 
+_OWN = "GLOBAL"
+"""The frontend of HAProxy's own sockets."""
+
 _SAFE_COMMAND = re.compile(r"[A-Za-z0-9_.:/@!|#()\[\], -]+", re.ASCII)
 
 
@@ -205,11 +208,18 @@ class Master:
         """The process table (`show proc`, management guide 9.4)."""
         return parse_processes(self._ask("show proc", says_something=True))
 
-    def end_sessions(self, pid: int, *, frontends: Sequence[str]) -> int:
-        """Cut every session of `frontends` in the worker `pid`; returns how many there were."""
+    def end_sessions(self, pid: int, *, frontends: Sequence[str] | None = None) -> int:
+        """Cut every session of `frontends`, or of all, in the worker `pid`; returns their number.
+
+        Those of HAProxy's own sockets go on: the keeper reads the process by one.
+        """
         sessions = self._ask(f"@!{pid} show sess")
         found = re.findall(r"^(0x[0-9a-f]+): .*? fe=([A-Za-z0-9_.-]+) ", sessions, re.MULTILINE)
-        ours = [session for session, frontend in found if frontend in frontends]
+        ours = [
+            session
+            for session, frontend in found
+            if (frontend != _OWN if frontends is None else frontend in frontends)
+        ]
         for session in ours:
             self._ask(f"@!{pid} shutdown session {session}")
         return len(ours)
