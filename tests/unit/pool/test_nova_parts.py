@@ -132,7 +132,8 @@ def test_a_cloud_that_clouds_yaml_does_not_have_is_named(
 def test_the_original_s_settings_are_enough_and_nothing_is_connected_to(
     settings: Settings, url: str
 ) -> None:
-    mgm = replace(settings.mgm, nova_auth_url=url, nova_user="u", nova_pass="p", nova_tenant="t")
+    login: dict[str, Any] = {"nova_user": "u", "nova_pass": "p", "nova_tenant": "t"}
+    mgm = replace(settings.mgm, nova_auth_url=url, **login)
     make_cloud(replace(settings, mgm=mgm)).close()
 
 
