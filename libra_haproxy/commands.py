@@ -82,4 +82,4 @@ def lines(given: Iterable[Token]) -> Iterator[str]:
 
 
 def _place(backend: str, name: str) -> Token:
-    return Token(f"{tokens.name(backend)}/{tokens.name(name)}")
+    return Token(f"{tokens.proxy(backend)}/{tokens.proxy(name)}")

@@ -21,16 +21,19 @@ _CAPABILITY_BIT = 10  # CAP_NET_BIND_SERVICE, capabilities(7)
 
 @dataclass(frozen=True)
 class Identity:
-    """Who HAProxy runs as: ids, or None for the daemon's own."""
+    """Who HAProxy runs as: ids, or None for the daemon's own; and in which network namespace."""
 
     user: int | None
     group: int | None
+    netns: str = ""
 
     def prefix(self) -> list[str]:
         """The words before a command that make it run as this identity, with low ports only."""
+        there = ["nsenter", f"--net=/run/netns/{self.netns}", "--"] if self.netns else []
         if self.user is None or self.group is None:
-            return []
+            return there
         return [
+            *there,
             "setpriv",
             f"--reuid={self.user}",
             f"--regid={self.group}",

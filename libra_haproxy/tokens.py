@@ -12,11 +12,13 @@ quotes nothing is.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from pathlib import Path
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}", re.ASCII)
+_PROXY = re.compile(r"[A-Za-z0-9_.:-]{1,255}")
 _URI = re.compile(r"/[A-Za-z0-9._~!$&()*+,;=:@/?%-]{0,1023}", re.ASCII)
 _PATH = re.compile(r"/[A-Za-z0-9_.,+@/-]*", re.ASCII)
 
@@ -40,6 +42,11 @@ def _matched(pattern: re.Pattern[str], text: str, what: str) -> str:
 def name(text: str) -> Token:
     """A section, server or cookie name: ASCII letters, digits and `_.-`, at most 80."""
     return Token(_matched(_NAME, text, "a name"))
+
+
+def proxy(text: str) -> Token:
+    """A name that HAProxy itself gave back: what it allows in names (manual, 2.1), at most 255."""
+    return Token(_matched(_PROXY, text, "a name of a section or server"))
 
 
 def keyword(text: str) -> Token:
@@ -69,6 +76,7 @@ def seconds(value: int) -> Token:
     return Token(f"{number(value, low=1)}s")
 
 
+@functools.lru_cache(maxsize=1 << 15, typed=True)
 def endpoint(address: str, port: int) -> Token:
     """An IP address with a port; IPv6 in brackets, both in canonical form, never a host name."""
     try:

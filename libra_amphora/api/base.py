@@ -144,7 +144,8 @@ class Route:
     `guarded`: answered with 503 while the topology changes. `fast`: costs next to nothing and
     waits for nothing, so it needs no thread. `late` is the answer where the handler takes too
     long and goes on by itself; without one that is a 500. `versions` is where it is served.
-    `answers` says when which status comes, for the OpenAPI document.
+    `answers` says when which status comes, for the OpenAPI document. `absent` answers for an id
+    in the path that no thing can have; without it that is a 400.
     """
 
     method: str
@@ -157,6 +158,7 @@ class Route:
     late: Answer | None = field(default=None, kw_only=True)
     versions: tuple[str, ...] = field(default=(V1, V01), kw_only=True)
     answers: Mapping[int, str] = field(default_factory=dict, kw_only=True)
+    absent: Callable[[str, str], Refused] | None = field(default=None, kw_only=True)
 
 
 def uuid(text: str) -> str:
