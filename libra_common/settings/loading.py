@@ -109,6 +109,11 @@ def _contradictions(
             f"[DEFAULT] syslog = true: contradicts log_file = {str(default['log_file'])!r};"
             " log lines go to one place"
         )
+    local = parts["mgm:local"]
+    if {"devices", "addresses"} <= local.keys() and local["devices"].overlaps(local["addresses"]):
+        faults.append(
+            f"[mgm:local] addresses = {local['addresses']}: overlaps devices = {local['devices']}"
+        )
     mgm = parts["mgm"]
     if {"build_timeout", "build_diag_timeout", "sweep_grace"} <= mgm.keys():
         needed = mgm["build_timeout"] + mgm["build_diag_timeout"]

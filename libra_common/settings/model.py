@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from pathlib import Path
 
 from libra_common.settings.values import HostPort
@@ -106,6 +107,18 @@ class MgmSettings:
 class NovaSettings:
     """[mgm:nova]: an OpenStack cloud, beside the settings of [mgm] that begin with `nova_`.
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LocalSettings:
+    """[mgm:local]: devices on this machine; `devices` and `addresses` never overlap."""
+
+    folder: Path
+    devices: IPv4Network
+    addresses: IPv4Network
+    haproxy: Path
+    user: str
+    group: str
+
+
     The three TLS files are those of new nodes; `address_family` is "4" or "6".
     """
 
@@ -145,3 +158,4 @@ class Settings:
     archive: ArchiveSettings
     mgm: MgmSettings
     nova: NovaSettings
+    local: LocalSettings

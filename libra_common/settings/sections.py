@@ -102,6 +102,13 @@ SECTIONS = {
             help="The pool manager: devices and floating IPs, and the cloud they come from.",
         ),
         Section(
+            name="mgm:local",
+            field="local",
+            prefix="local",
+            result=model.LocalSettings,
+            help="Devices and floating IPs in network namespaces of this machine.",
+        ),
+        Section(
             name="mgm:nova",
             field="nova",
             prefix="nova",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 
 from libra_common.settings import values
+from libra_common.settings.local_rows import LOCAL_ROWS
 from libra_common.settings.nova_rows import NOVA_ROWS
 from libra_common.settings.sections import Setting
 
@@ -638,3 +639,4 @@ DAEMONS: frozenset[str] = frozenset().union(*(setting.daemons for setting in TAB
 def offered(prog: str) -> tuple[Setting, ...]:
     """Give the settings that the command `prog` uses; all of them to a command of no mark."""
     return tuple(s for s in TABLE if not s.daemons or prog in s.daemons or prog not in DAEMONS)
+    *LOCAL_ROWS,

@@ -236,6 +236,29 @@ class Address(Kind):
         return "IPv4 or IPv6 address"
 
 
+class Network(Kind):
+    """A range of IPv4 addresses as `address/length`, no smaller than /`longest`."""
+
+    def __init__(self, *, longest: int) -> None:
+        self.longest = longest
+
+    def parse(self, text: str) -> ipaddress.IPv4Network:
+        """Give the range; an address inside of one is not one."""
+        try:
+            network = ipaddress.IPv4Network(text)
+        except ValueError as reason:
+            raise ValueError(f"is not a range of IPv4 addresses: {reason}") from None
+        if "/" not in text:
+            raise ValueError("is not a range of IPv4 addresses: it has no /length")
+        if not 8 <= network.prefixlen <= self.longest:
+            raise ValueError(f"is not between /8 and /{self.longest} in size")
+        return network
+
+    def describe(self) -> str:
+        """Name both bounds."""
+        return f"range of IPv4 addresses, /8 to /{self.longest}"
+
+
 class Several(Kind):
     """A list, separated by commas or written one a line; the same entry twice is a mistake."""
 

@@ -1,0 +1,138 @@
+"""The system calls that Python lacks: namespaces, locks, capabilities. Standard library only.
+
+unshare(2), setns(2), fcntl(2), capset(2). All of them raise OSError with the kernel's reason.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import re
+import select
+import signal
+import socket
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+_CLONE_NEWNET = 0x40000000
+_THIS_NETWORK = "/proc/thread-self/ns/net"
+
+_FLOCK = "hhqqi4x"  # struct flock of fcntl(2): type, whence, start, length, pid
+_SIOCSIFFLAGS, _IFF_UP = 0x8914, 0x1  # netdevice(7)
+_CAPABILITY_VERSION = 0x20080522
+
+
+# -- network namespaces ----------------------------------------------------------------------
+
+
+def this_network() -> int:
+    """A file descriptor of the calling thread's network namespace; the caller closes it."""
+    return os.open(_THIS_NETWORK, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def leave_for_a_new_network() -> None:
+    """Give the calling thread a new, empty network namespace."""
+    if _LIBC.unshare(_CLONE_NEWNET) != 0:
+        raise _error("a network namespace cannot be made")
+
+
+def enter_network(descriptor: int) -> None:
+    """Put the calling thread into a network namespace."""
+    if _LIBC.setns(descriptor, _CLONE_NEWNET) != 0:
+        raise _error("a network namespace cannot be entered")
+
+
+@contextlib.contextmanager
+def entered(descriptor: int) -> Iterator[None]:
+    """Be in a network namespace, with the calling thread alone, while the block runs.
+
+    Sockets opened inside stay there for life, wherever the thread goes.
+    """
+    home = this_network()
+    try:
+        enter_network(descriptor)
+        try:
+            yield
+        finally:
+            enter_network(home)
+    finally:
+        os.close(home)
+
+
+def switch_loopback_on() -> None:
+    """Bring `lo` up in the calling thread's network namespace."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _IFF_UP))
+
+
+# -- locks that tell who lives ---------------------------------------------------------------
+
+
+def hold(descriptor: int, byte: int) -> None:
+    """Lock a byte of a file until this process ends; raises BlockingIOError when it is locked.
+
+    The file must stay open, and no other descriptor of it may ever be closed by this process.
+    """
+    fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
+
+
+def holder(path: Path, byte: int) -> int | None:
+    """The process that holds a byte of a file, by the kernel's own word; None where nobody does."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, byte, 1, 0)
+        kind, _, _, _, pid = struct.unpack(_FLOCK, fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
+    finally:
+        os.close(descriptor)
+    return None if kind == fcntl.F_UNLCK else pid
+
+
+def end_holder(path: Path, byte: int, *, seconds: float) -> bool:
+    """Kill the process that holds a byte, and wait until it is gone; whether it is in time."""
+    pid = holder(path, byte)
+    if pid is None:
+        return True
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        # Asked once more: the number now surely means the process that the descriptor is.
+        if holder(path, byte) == pid:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(process, signal.SIGKILL)
+        poller = select.poll()
+        poller.register(process, select.POLLIN)
+        return bool(poller.poll(seconds * 1000))
+    finally:
+        os.close(process)
+
+
+# -- capabilities ----------------------------------------------------------------------------
+
+
+def capabilities() -> int:
+    """What the calling process may do now, a bit for each capability of the kernel."""
+    status = Path("/proc/self/status").read_text()
+    found = re.search(r"^CapEff:\s+([0-9a-f]+)$", status, re.MULTILINE)
+    return int(found[1], 16) if found else 0
+
+
+def drop_capabilities() -> None:
+    """Give up every capability, for good; the user stays the same."""
+    header = struct.pack("Ii", _CAPABILITY_VERSION, 0)
+    if _LIBC.capset(header, bytes(24)) != 0:
+        raise _error("capabilities cannot be given up")
+
+
+def _error(what: str) -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, f"{what}: {os.strerror(number)}")

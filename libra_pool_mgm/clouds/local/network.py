@@ -1,0 +1,132 @@
+"""The links and routes of the local cloud, by netlink (pyroute2). What is so already is no fault.
+
+Everything happens in the outer namespace and in those of the devices, never on the host.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Any
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from libra_pool_mgm.clouds.local import kernel
+
+BRIDGE = "libra0"
+"""The bridge in the outer namespace that all devices hang on."""
+
+DEVICE_LINK = "eth0"
+"""A device's own end of its link."""
+
+_LOOPBACK_INDEX = 1
+
+
+def outer_link(number: int) -> str:
+    """The name of the outer end of a device's link."""
+    return f"d{number}"
+
+
+def lay_out(outer: int, *, gateway: IPv4Address, devices: IPv4Network) -> None:
+    """Make the outer namespace what it shall be: loopback, bridge, its address, forwarding."""
+    with _netlink(outer) as netlink:
+        netlink.link("set", index=_LOOPBACK_INDEX, state="up")
+        with _present():
+            netlink.link("add", ifname=BRIDGE, kind="bridge", br_stp_state=0, br_forward_delay=0)
+        bridge = _index(netlink, BRIDGE)
+        with _present():
+            netlink.addr("add", index=bridge, address=str(gateway), prefixlen=devices.prefixlen)
+        netlink.link("set", index=bridge, state="up")
+        # From one device to another's floating IP; where /proc/sys may not be written, not.
+        with contextlib.suppress(OSError):
+            Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+
+
+def link(
+    outer: int,
+    device: int,
+    *,
+    number: int,
+    address: IPv4Address,
+    gateway: IPv4Address,
+    devices: IPv4Network,
+) -> None:
+    """Connect a device's namespace, which is new, with the bridge, and give it its address."""
+    name = outer_link(number)
+    with _netlink(outer) as netlink:
+        with _absent():  # of a device of this number that was killed a moment ago
+            netlink.link("del", ifname=name)
+        peer = {"ifname": DEVICE_LINK, "net_ns_fd": device}
+        bridge = _index(netlink, BRIDGE)
+        netlink.link("add", ifname=name, kind="veth", master=bridge, peer=peer)
+        netlink.link("set", index=_index(netlink, name), state="up")
+    with _netlink(device) as netlink:
+        index = _index(netlink, DEVICE_LINK)
+        netlink.addr("add", index=index, address=str(address), prefixlen=devices.prefixlen)
+        netlink.link("set", index=index, state="up")
+        netlink.route("add", dst="default", gateway=str(gateway))
+
+
+def unlink(outer: int, *, number: int) -> None:
+    """Take a device off the bridge."""
+    with _netlink(outer) as netlink, _absent():
+        netlink.link("del", ifname=outer_link(number))
+
+
+def route(outer: int, device: int, *, ip: str, via: IPv4Address) -> None:
+    """Route a floating IP into a device, which takes it for its own."""
+    with _netlink(device) as netlink, _present():
+        netlink.addr("add", index=_LOOPBACK_INDEX, address=ip, prefixlen=32)
+    with _netlink(outer) as netlink:
+        netlink.route("replace", dst=f"{ip}/32", gateway=str(via))
+
+
+def unroute(outer: int, device: int | None, *, ip: str) -> None:
+    """Route a floating IP nowhere any more; without `device`, that one has gone already."""
+    with _netlink(outer) as netlink, _absent():
+        netlink.route("del", dst=f"{ip}/32")
+    if device is not None:
+        with _netlink(device) as netlink, _absent():
+            netlink.addr("del", index=_LOOPBACK_INDEX, address=ip, prefixlen=32)
+
+
+@contextlib.contextmanager
+def _netlink(network: int) -> Iterator[Any]:
+    """A netlink socket of a namespace, with the calling thread in it. Raises OSError alone."""
+    try:
+        with kernel.entered(network), IPRoute() as netlink:
+            yield netlink
+    except NetlinkError as error:
+        raise OSError(error.code, f"the network cannot be changed: {error}") from error
+
+
+def _index(netlink: Any, name: str) -> int:
+    found: list[int] = netlink.link_lookup(ifname=name)
+    if not found:
+        raise OSError(errno.ENODEV, f"there is no link {name}")
+    return found[0]
+
+
+@contextlib.contextmanager
+def _present() -> Iterator[None]:
+    with _pardon(errno.EEXIST):
+        yield
+
+
+@contextlib.contextmanager
+def _absent() -> Iterator[None]:
+    with _pardon(errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENOENT):
+        yield
+
+
+@contextlib.contextmanager
+def _pardon(*numbers: int) -> Iterator[None]:
+    try:
+        yield
+    except NetlinkError as error:
+        if error.code not in numbers:
+            raise

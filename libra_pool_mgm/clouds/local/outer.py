@@ -1,0 +1,93 @@
+"""The outer namespace, which everything of the local cloud lives in: found, or made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from libra_pool_mgm.clouds.local import kernel, network, ranges
+from libra_pool_mgm.clouds.local.marks import GUARD_BYTE, HOLDER_BYTE, OUTER_FD
+from libra_pool_mgm.clouds.local.starting import Conversation, small_python
+
+_SECONDS = 10.0
+
+
+class Outer:
+    """The outer namespace of the cloud in `folder`, whose devices are in the range `devices`."""
+
+    def __init__(self, *, folder: Path, devices: IPv4Network) -> None:
+        self._lock = folder / "outer.lock"
+        self._log = folder / "outer.log"
+        self._devices = devices
+
+    @property
+    def pid(self) -> int | None:
+        """The process that holds it, for nsenter(1); None while there is none."""
+        return kernel.holder(self._lock, HOLDER_BYTE)
+
+    def open(self, guards: Iterable[Path]) -> int:
+        """Give a descriptor of it, made and laid out if need be; the caller closes it.
+
+        `guards` are the lock files of the devices: should the holder have been killed, they still
+        have it. To be called with the cloud's lock held. Raises CloudError or OSError.
+        """
+        found = descriptor_of(self._lock, HOLDER_BYTE, OUTER_FD)
+        if found is None:
+            found = self._start_holder(_of_guards(guards))
+        try:
+            network.lay_out(found, gateway=ranges.gateway(self._devices), devices=self._devices)
+        except BaseException:
+            os.close(found)
+            raise
+        return found
+
+    def end(self) -> bool:
+        """End its holder; the namespace goes with the last device. Whether it ended in time."""
+        return kernel.end_holder(self._lock, HOLDER_BYTE, seconds=_SECONDS)
+
+    def _start_holder(self, network_of_guards: int | None) -> int:
+        words = [
+            *small_python("libra_pool_mgm.clouds.local.holder"),
+            f"--lock={self._lock}",
+        ]
+        descriptors = []
+        if network_of_guards is not None:
+            words.append(f"--network={network_of_guards}")
+            descriptors.append(network_of_guards)
+        try:
+            with Conversation(words, descriptors=descriptors, log=self._log) as holder:
+                holder.hear("ready", seconds=_SECONDS)
+                found = os.open(f"/proc/{holder.pid}/fd/{OUTER_FD}", os.O_RDONLY | os.O_CLOEXEC)
+                holder.done()
+                return found
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+
+def _of_guards(guards: Iterable[Path]) -> int | None:
+    for lock in guards:
+        found = descriptor_of(lock, GUARD_BYTE, OUTER_FD)
+        if found is not None:
+            return found
+    return None
+
+
+def descriptor_of(lock: Path, byte: int, number: int) -> int | None:
+    """A namespace that the process which holds a byte of `lock` keeps open under `number`.
+
+    The caller closes it; None where no such process lives.
+    """
+    pid = kernel.holder(lock, byte)
+    if pid is None:
+        return None
+    try:
+        found = os.open(f"/proc/{pid}/fd/{number}", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:  # it has just ended
+        return None
+    if kernel.holder(lock, byte) != pid:
+        os.close(found)
+        return None
+    return found

@@ -1,0 +1,128 @@
+"""What is written down of a device and of a floating IP: one JSON file each, the cloud's truth.
+
+A file is whole or not there: written beside its place, synced, then renamed. `schema` is the number
+of its form; a file of another number is refused by name and left as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from libra_pool_mgm.clouds.errors import CloudUnavailable
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceRecord:
+    """A device as its file tells it.
+
+    `number` is its place in the range, `up` whether it once was up, `deleting` whether it is being
+    removed; `created_at` is ISO 8601 in UTC.
+    """
+
+    number: int
+    id: str
+    name: str
+    key: str
+    created_at: str
+    delivered: bool = False
+    up: bool = False
+    deleting: bool = False
+
+    @property
+    def stem(self) -> str:
+        """The file's name without its ending."""
+        return str(self.number)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddressRecord:
+    """A floating IP as its file tells it; `device` is the id of its holder."""
+
+    ip: str
+    id: str
+    key: str
+    created_at: str
+    device: str | None = None
+    delivered: bool = False
+
+    @property
+    def stem(self) -> str:
+        """The file's name without its ending."""
+        return self.ip
+
+
+Record = TypeVar("Record", DeviceRecord, AddressRecord)
+
+
+class Records(Generic[Record]):
+    """All records of one kind, in one folder. Whoever changes one holds the cloud's lock."""
+
+    def __init__(self, *, folder: Path, kind: type[Record]) -> None:
+        self._folder = folder
+        self._kind: type[Record] = kind
+
+    def all(self) -> list[Record]:
+        """Every record, the oldest first. Raises CloudUnavailable for a file it cannot read."""
+        found = []
+        for path in sorted(self._folder.glob("*.json")):
+            with contextlib.suppress(FileNotFoundError):  # removed in between
+                found.append(self._read(path))
+        return sorted(found, key=lambda record: record.created_at)
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.all())
+
+    def write(self, record: Record) -> Record:
+        """Write a record in the place of the one before, and return it."""
+        self._folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        path = self._path(record)
+        new = path.with_suffix(".new")
+        with new.open("w") as file:
+            json.dump({"schema": SCHEMA, **asdict(record)}, file, indent=2)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        new.rename(path)
+        self._sync()
+        return record
+
+    def remove(self, record: Record) -> None:
+        """Remove a record; one that is gone is no fault."""
+        self._path(record).unlink(missing_ok=True)
+        self._sync()
+
+    def _path(self, record: Record) -> Path:
+        return self._folder / f"{record.stem}.json"
+
+    def _read(self, path: Path) -> Record:
+        try:
+            said = json.loads(path.read_text())
+            return _made(self._kind, said)
+        except (ValueError, TypeError, KeyError) as error:
+            raise CloudUnavailable(f"{path} cannot be understood: {error}") from error
+
+    def _sync(self) -> None:
+        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _made(kind: type[Record], said: Mapping[str, Any]) -> Record:
+    fields = dict(said)
+    schema = fields.pop("schema")
+    if schema != SCHEMA:
+        raise ValueError(f"its schema is {schema!r}, this release reads {SCHEMA}")
+    datetime.fromisoformat(fields["created_at"])
+    made: Record = kind(**fields)
+    return made
