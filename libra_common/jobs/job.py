@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -23,6 +25,9 @@ class Job:
     received: float
     received_at: datetime
 
+
+Handler = Callable[[Job], "bytes | Future[bytes]"]
+"""What answers a job: at once, or later through a future, which keeps no thread waiting."""
 
 INTERNAL_ERROR = json.dumps(
     {

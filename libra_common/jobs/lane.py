@@ -1,4 +1,4 @@
-"""One thread that keeps one slot registered at one server, through every loss of it."""
+"""One slot at one server: registered again after every loss, and what its job is answered."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from gearman.job import GearmanJob
 
 from libra_common.jobs.backoff import delay
-from libra_common.jobs.job import INTERNAL_ERROR, Job
+from libra_common.jobs.job import INTERNAL_ERROR, Handler, Job
 from libra_common.jobs.servers import GearmanServer
 from libra_common.jobs.session import Session
 from libra_common.jobs.wire import Cut
@@ -60,18 +61,19 @@ class LaneStatus:
 class Answering:
     """What turns a job into an answer, and what answers for it when it cannot."""
 
-    handler: Callable[[Job], bytes]
+    handler: Handler
     on_oversize: Callable[[int], bytes]
     on_failure: Callable[[Job, Exception], bytes]
     message_limit: int
 
 
-class Lane(threading.Thread):
-    """Connects, serves and connects again, until `stop` is set.
+class Lane:
+    """Connects, serves and connects again, until `stop` is set; its carrier gives it the turns.
 
-    `open_session` makes an unconnected session out of this lane's two callbacks (serve a job,
-    note the registration). `on_busy` is told when a job begins. `clock` is monotonic seconds,
-    `chance` gives a number from 0 to 1 for the jitter.
+    `open_session` makes an unconnected session out of this lane's callbacks (serve a job, give
+    its late answer, note the registration). `on_busy` is told when a job begins, `wake` when a
+    late answer is there: it may be called from any thread and has the lane given a turn. `clock`
+    is monotonic seconds, `chance` gives a number from 0 to 1 for the jitter.
     """
 
     def __init__(
@@ -79,24 +81,28 @@ class Lane(threading.Thread):
         *,
         server: GearmanServer,
         slot: int,
-        name: str,
         answering: Answering,
         open_session: Callable[[Lane], Session],
         stop: threading.Event,
         on_busy: Callable[[], None],
+        wake: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float],
     ) -> None:
-        # A daemon thread: a handler that hangs must not keep a second SIGTERM from ending us.
-        super().__init__(name=f"{name}@{server}", daemon=True)
         self.server = server
         self.slot = slot
         self._answering = answering
         self._open_session = open_session
         self._stop_asked = stop
         self._on_busy = on_busy
+        self._wake = wake
         self._clock = clock
         self._chance = chance
+        self._session: Session | None = None
+        self._late: tuple[Job, Future[bytes]] | None = None
+        self._failures = 0
+        self._connected_at: float | None = None
+        self._next_attempt = clock()
         self._status = LaneStatus(server, slot, LaneState.CONNECTING, clock(), None, 0, 0, None)
 
     @property
@@ -107,37 +113,82 @@ class Lane(threading.Thread):
     @property
     def may_hold_job(self) -> bool:
         """Whether a connection is open, so that a stop has to wait for it."""
-        return self.is_alive() and self._status.state in CONNECTED
+        return self._status.state in CONNECTED
 
-    def run(self) -> None:
-        """Live; `start` calls this in the lane's thread."""
-        failures = 0
-        try:
-            while not self._stop_asked.is_set():
-                settled = self._connect_and_serve()
-                failures = 0 if settled else failures + 1
-                if not self._stop_asked.is_set():
-                    self._enter(LaneState.AWAY)
-                    self._stop_asked.wait(delay(max(0, failures - 1), self._chance()))
-        finally:
-            self._enter(LaneState.ENDED)
+    @property
+    def ended(self) -> bool:
+        """Whether it will never want a turn again."""
+        return self._status.state is LaneState.ENDED
 
-    def _connect_and_serve(self) -> bool:
-        """Live through one connection; say whether it served long enough to be called good."""
-        self._enter(LaneState.CONNECTING)
-        session = self._open_session(self)
-        began: float | None = None
+    # What its carrier calls
+
+    @property
+    def session(self) -> Session | None:
+        """The session whose connection is to be polled."""
+        return self._session
+
+    def wait(self) -> float:
+        """Seconds after which a turn is due even though nothing came."""
+        if self._session is None:
+            return max(0.0, self._next_attempt - self._clock())
+        if self._late is not None and self._late[1].done():
+            return 0.0
+        return self._session.wait()
+
+    def turn(self, *, readable: bool) -> None:
+        """Go on; waits for nothing but a connection, and for a handler that does."""
         try:
-            session.connect()
-            began = self._clock()
-            # Before the session looks at the stop: a stop that misses it sees this state and waits.
-            self._enter(LaneState.OPEN)
-            session.run()
+            if self._session is not None:
+                self._session.turn(readable=readable)
+            elif self._stop_asked.is_set():
+                self._enter(LaneState.ENDED)
+                return
+            elif self.wait() <= 0:
+                self._connect()
+            if self._session is not None and self._session.finished():
+                self.end()
         except Exception as error:  # noqa: BLE001 - whatever a server sent, the lane lives on
             self._lost(error)
-        finally:
+            self._back_off()
+
+    def end(self) -> None:
+        """Let go of the connection for good."""
+        self._disconnect()
+        self._enter(LaneState.ENDED)
+
+    def _connect(self) -> None:
+        self._enter(LaneState.CONNECTING)
+        self._session = self._open_session(self)
+        self._session.connect()
+        self._connected_at = self._clock()
+        # Before the session looks at the stop: a stop that misses it sees this state and waits.
+        self._enter(LaneState.OPEN)
+        if self._stop_asked.is_set():
+            self.end()
+        else:
+            self._session.register()
+
+    def _disconnect(self) -> None:
+        if self._late is not None:
+            _log.warning(
+                "job %s lost its connection: its answer is dropped, the server has it run again",
+                self._late[0].handle,
+            )
+            self._late = None
+            self._change(job=None)
+        session, self._session = self._session, None
+        if session is not None:
             session.close()
-        return began is not None and self._clock() - began >= _SETTLED
+
+    def _back_off(self) -> None:
+        """Try again after a while; the longer, the more often it failed without being of use."""
+        self._disconnect()
+        began, self._connected_at = self._connected_at, None
+        settled = began is not None and self._clock() - began >= _SETTLED
+        self._failures = 0 if settled else self._failures + 1
+        wait = delay(max(0, self._failures - 1), self._chance())
+        self._next_attempt = self._clock() + wait
+        self._enter(LaneState.AWAY)
 
     def _lost(self, error: Exception) -> None:
         text = str(error) or repr(error)
@@ -160,9 +211,8 @@ class Lane(threading.Thread):
         self._change(last_error=None)
         self._enter(LaneState.IDLE)
 
-    def serve(self, raw: GearmanJob) -> bytes:
-        """Answer one job; never raises."""
-        before = self._status.state
+    def serve(self, raw: GearmanJob) -> bytes | None:
+        """Answer one job, or give None where the answer comes later; never raises."""
         job = Job(
             handle=_text(raw.handle),
             unique=_text(raw.unique),
@@ -175,22 +225,41 @@ class Lane(threading.Thread):
         self._enter(LaneState.BUSY)
         try:
             self._on_busy()
-            return self._answer(job, raw.data.size if isinstance(raw.data, Cut) else len(raw.data))
-        finally:
-            self._change(job=None, served=self._status.served + 1)
-            self._enter(before)
-
-    def _answer(self, job: Job, size: int) -> bytes:
-        answering = self._answering
-        try:
-            if size > answering.message_limit:
-                _log.warning("job %s is %d bytes long and refused", job.handle, size)
-                return _checked(answering.on_oversize(size))
-            return _checked(answering.handler(job))
+            found = self._begin(job, raw.data.size if isinstance(raw.data, Cut) else len(raw.data))
         except Exception as error:  # noqa: BLE001 - logged and answered, whatever it is
-            return self._failure(job, error)
+            found = self._failure(job, error)
         except SystemExit as error:  # it would end this thread in silence; the caller waits
-            return self._failure(job, RuntimeError(f"the handler tried to exit: {error}"))
+            found = self._failure(job, RuntimeError(f"the handler tried to exit: {error}"))
+        if isinstance(found, bytes):
+            self._answered()
+            return found
+        self._late = (job, found)
+        found.add_done_callback(lambda _: self._wake())
+        return None
+
+    def answer(self) -> bytes | None:
+        """Give the late answer of the job that is served, None while there is none."""
+        if self._late is None or not self._late[1].done():
+            return None
+        (job, future), self._late = self._late, None
+        try:
+            found = _checked(future.result())
+        except Exception as error:  # noqa: BLE001 - a cancelled future's among them
+            found = self._failure(job, error)
+        self._answered()
+        return found
+
+    def _answered(self) -> None:
+        self._change(job=None, served=self._status.served + 1)
+        self._enter(LaneState.IDLE)
+
+    def _begin(self, job: Job, size: int) -> bytes | Future[bytes]:
+        answering = self._answering
+        if size > answering.message_limit:
+            _log.warning("job %s is %d bytes long and refused", job.handle, size)
+            return _checked(answering.on_oversize(size))
+        found = answering.handler(job)
+        return found if isinstance(found, Future) else _checked(found)
 
     def _failure(self, job: Job, error: Exception) -> bytes:
         _log.error("the handler of job %s failed", job.handle, exc_info=error)
@@ -200,7 +269,7 @@ class Lane(threading.Thread):
             _log.exception("answering for the failed job %s failed too", job.handle)
             return INTERNAL_ERROR
 
-    # Only this thread writes the status, and replaces it whole: readers need no lock.
+    # Only the carrier's thread writes the status, and replaces it whole: readers need no lock.
 
     def _enter(self, state: LaneState) -> None:
         self._change(state=state, since=self._clock())

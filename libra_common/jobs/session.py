@@ -3,12 +3,13 @@
 One session is one connection and holds at most one job, so an answer can go nowhere but to the
 connection that assigned the job. (Handles begin again at 1 when a server restarts: an answer
 sent on a later connection could reach another caller.)
+
+A session never waits: its carrier polls the connection, together with others, and gives it a turn.
 """
 
 from __future__ import annotations
 
 import logging
-import select
 import time
 from collections.abc import Callable
 
@@ -22,8 +23,6 @@ from libra_common.jobs.vigil import Verdict, Vigil
 from libra_common.jobs.wire import Connection
 
 _log = logging.getLogger(__name__)
-
-_READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
 
 
 class _Commands(GearmanWorkerCommandHandler):  # type: ignore[misc]  # pygearman carries no types
@@ -45,7 +44,18 @@ class _Commands(GearmanWorkerCommandHandler):  # type: ignore[misc]  # pygearman
         # pygearman asserts this, and `python -O` drops assertions.
         if task not in self._handler_abilities:
             raise ProtocolError(f"the server assigned a job of function {task!r}")
-        return bool(super().recv_job_assign_uniq(job_handle, task, unique, data))
+        if not self._check_job_lock():
+            raise ProtocolError("the server assigned a job that was not asked for")
+        session = self.connection_manager
+        job = session.create_job(self, job_handle, task, unique, self.decode_data(data))
+        if session.on_job_execute(job):
+            self.rest()
+        return True
+
+    def rest(self) -> None:
+        """Be ready for the next job, the last one being answered."""
+        self._release_job_lock()
+        self._sleep()
 
     def _sleep(self) -> None:
         # Without PRE_SLEEP the server does not count on this worker any more.
@@ -56,9 +66,10 @@ class _Commands(GearmanWorkerCommandHandler):  # type: ignore[misc]  # pygearman
 class Session(GearmanWorker):  # type: ignore[misc]  # pygearman carries no types
     """Registers one function on one connection and serves its jobs until told to stop.
 
-    `serve` answers a job (pygearman's object) and must not raise. `stopping` says whether to come
-    to an end; `wake_fd` becomes readable when it does. `on_registered` is called once, when the
-    server has shown that it took the registration. `vigil` is fresh and on `clock`'s time.
+    `serve` answers a job (pygearman's object) or gives None, for later; it must not raise.
+    `answer` gives a late answer once it is there, None until then. `stopping` says whether to come
+    to an end. `on_registered` is called once, when the server has shown that it took the
+    registration. `vigil` is fresh and on `clock`'s time.
     """
 
     command_handler_class = _Commands
@@ -69,9 +80,9 @@ class Session(GearmanWorker):  # type: ignore[misc]  # pygearman carries no type
         connection: Connection,
         function: bytes,
         client_id: bytes,
-        serve: Callable[[GearmanJob], bytes],
+        serve: Callable[[GearmanJob], bytes | None],
+        answer: Callable[[], bytes | None],
         stopping: Callable[[], bool],
-        wake_fd: int,
         on_registered: Callable[[], None],
         vigil: Vigil,
         clock: Callable[[], float] = time.monotonic,
@@ -80,13 +91,13 @@ class Session(GearmanWorker):  # type: ignore[misc]  # pygearman carries no type
         self.connection_list = [connection]
         self._connection = connection
         self._serve = serve
+        self._answer = answer
+        self._late: GearmanJob | None = None  # the job whose answer is still to come
         self.stopping = stopping
-        self._wake_fd = wake_fd
         self._on_registered = on_registered
         self._registered = False
         self._vigil = vigil
         self._clock = clock
-        self._poll = select.poll()
         self._echoes_sent = 0
         self._echoes_heard = 0
         self._unconfirmed = 0  # the echo whose answer shows that the last job's answer arrived
@@ -100,41 +111,61 @@ class Session(GearmanWorker):  # type: ignore[misc]  # pygearman carries no type
         """Connect; raises pygearman's ConnectionError when the server cannot be reached."""
         self.establish_connection(self._connection)
 
-    def run(self) -> None:
-        """Register and serve; return after a stop, when every answer has reached the server.
-
-        Raises pygearman's errors when the connection breaks or the server speaks nonsense.
-        """
-        if self.stopping():
-            return
-        self._poll.register(self._wake_fd, select.POLLIN)
+    def register(self) -> None:
+        """Have the registration and the question that proves it sent in the next turns."""
         self._ask_for_echo()
-        while not self._finished():
-            self._turn()
 
     def close(self) -> None:
         """Close the connection; a job that it had goes back to the server's queue."""
         self.shutdown()
 
-    # One turn of the loop
+    # What its carrier asks
 
-    def _turn(self) -> None:
+    def fileno(self) -> int:
+        """The descriptor to be polled."""
+        return int(self._connection.fileno())
+
+    def interest(self) -> int:
+        """The events to poll it for."""
+        return self._connection.interest()
+
+    def wait(self) -> float:
+        """Seconds after which a turn is due even though nothing came."""
+        return 0.0 if self._connection.pending() else self._vigil.wait(self._clock())
+
+    def turn(self, *, readable: bool) -> None:
+        """Do what can be done without waiting.
+
+        Raises pygearman's errors when the connection breaks or the server speaks nonsense.
+        """
         connection = self._connection
-        descriptor = connection.fileno()
-        self._poll.register(descriptor, connection.interest())  # also changes the events
-        if self.stopping():
-            # Told already, and it stays readable: polling it would spin.
-            self._poll.register(self._wake_fd, 0)
-        seconds = 0.0 if connection.pending() else self._vigil.wait(self._clock())
-        # Rounded up, or the last millisecond would be spent spinning.
-        events = dict(self._poll.poll(int(seconds * 1000) + 1 if seconds else 0))
-        if connection.pending() or events.get(descriptor, 0) & _READABLE:
+        if self._late is not None and (answer := self._answer()) is not None:
+            job, self._late = self._late, None
+            self._send(job, answer)
+            self.connection_to_handler_map[connection].rest()
+        if readable or connection.pending():
             self._read()
         sent = connection.flush()
         if sent and connection.writable():
             # The server takes a long answer bit by bit: slow is not dead.
             self._vigil.heard(self._clock())
         self._keep_vigil()
+
+    def finished(self) -> bool:
+        """Whether a stop was asked for and every answer has reached the server."""
+        if not self.stopping():
+            return False
+        if self.has_job_lock() or self._connection.writable():
+            return False  # a job was asked for, or an answer is on its way
+        if self._echoes_heard >= self._unconfirmed:
+            return True
+        if self._echoes_sent < self._unconfirmed:
+            # Closing with unread input would reset the connection under the answer, so ask
+            # first: packets are handled in order, the echo proves the answer was.
+            self._ask_for_echo()
+        return False
+
+    # The parts of a turn
 
     def _read(self) -> None:
         taken = self._connection.read_data_from_socket()
@@ -152,19 +183,6 @@ class Session(GearmanWorker):  # type: ignore[misc]  # pygearman carries no type
                 self._connection.throw_exception(message="the server stopped answering")
             case Verdict.WAIT:
                 pass
-
-    def _finished(self) -> bool:
-        if not self.stopping():
-            return False
-        if self.has_job_lock() or self._connection.writable():
-            return False  # a job was asked for, or an answer is on its way
-        if self._echoes_heard >= self._unconfirmed:
-            return True
-        if self._echoes_sent < self._unconfirmed:
-            # Closing with unread input would reset the connection under the answer, so ask
-            # first: packets are handled in order, the echo proves the answer was.
-            self._ask_for_echo()
-        return False
 
     # Echoes: proof of registration, of life, and of a delivered answer
 
@@ -187,12 +205,18 @@ class Session(GearmanWorker):  # type: ignore[misc]  # pygearman carries no type
     # Jobs
 
     def on_job_execute(self, current_job: GearmanJob) -> bool:
-        """Answer a job with WORK_COMPLETE, whatever happens; the loop sends it."""
+        """Have a job answered with WORK_COMPLETE, whatever happens; False if that comes later."""
         answer = self._serve(current_job)
-        # Not pygearman's send_job_complete: that polls inside, reading packets within a packet.
-        self._get_handler_for_job(current_job).send_job_complete(current_job, answer)
-        self._unconfirmed = self._echoes_sent + 1
+        if answer is None:
+            self._late = current_job
+            return False
+        self._send(current_job, answer)
         return True
+
+    def _send(self, job: GearmanJob, answer: bytes) -> None:
+        # Not pygearman's send_job_complete: that polls inside, reading packets within a packet.
+        self._get_handler_for_job(job).send_job_complete(job, answer)
+        self._unconfirmed = self._echoes_sent + 1
 
     def on_gearman_error(self, error_code: bytes, error_text: bytes) -> bool:
         """Log an ERROR packet; True, or the packets behind it would be lost and the slot stall."""

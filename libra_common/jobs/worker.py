@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import random
 import threading
 import time
@@ -11,8 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from libra_common.errors import SettingsError
+from libra_common.jobs.carrier import Carrier
 from libra_common.jobs.dial import CONNECT_TIMEOUT
-from libra_common.jobs.job import Job, internal_error
+from libra_common.jobs.job import Handler, Job, internal_error
 from libra_common.jobs.lane import REGISTERED, Answering, Lane, LaneState, LaneStatus
 from libra_common.jobs.servers import GearmanServer, TlsFiles
 from libra_common.jobs.session import Session
@@ -50,16 +50,21 @@ class WorkerStatus:
 class JobWorker:
     """Registers one gearman function and answers its jobs, `slots` at a time and server.
 
-    A slot is one thread with one connection for each server. With one connection to all servers,
-    or one thread over several connections, a job handed over by the second server would wait
-    behind the first one's, unseen by any other worker; this way a busy slot holds nothing else,
-    and a job's answer cannot go to another connection than the one that assigned it.
+    A slot is one connection to each server, with a thread of its own. With one connection to all
+    servers, or one thread for connections of several, a job handed over by the second server would
+    wait behind the first one's, unseen by any other worker; this way a busy slot holds nothing
+    else, and a job's answer cannot go to another connection than the one that assigned it.
 
     `name` is the function and, followed by `/<slot>`, the client id that operators see (another
     one with `client_id`). `handler` is called in the slots' threads, several at once, and may be
-    called again with a job that it had before (the server reruns a job whose worker died).
+    called again with a job that it had before (the server reruns a job whose worker died, or
+    whose connection was lost, while its first run goes on).
     Whatever it raises is logged and answered by `on_failure`; a job of more than `message_limit`
     bytes is answered by `on_oversize(size)`, unread. All answers are WORK_COMPLETE.
+
+    A handler may also return a future of the answer; the slot stays busy, and its connection is
+    kept alive, until that is done. With `shared_threads` a server's slots have one thread together,
+    however many are busy, and the handler must not wait for anything: it returns a future.
 
     With `max_slots` above `slots`, another slot opens at a server whenever fewer than two are
     idle there, so that short jobs do not wait behind long ones; it stays open.
@@ -77,12 +82,13 @@ class JobWorker:
         name: str,
         servers: Sequence[GearmanServer],
         slots: int,
-        handler: Callable[[Job], bytes],
+        handler: Handler,
         on_oversize: Callable[[int], bytes],
         on_failure: Callable[[Job, Exception], bytes] = internal_error,
         tls: TlsFiles | None = None,
         message_limit: int = MESSAGE_LIMIT,
         max_slots: int | None = None,
+        shared_threads: bool = False,
         client_id: str | None = None,
         connect_timeout: float = CONNECT_TIMEOUT,
         probe_idle: float = 15.0,
@@ -99,6 +105,9 @@ class JobWorker:
             raise SettingsError("a worker needs at least one gearman server")
         if slots < 1 or self._max_slots < slots:
             raise SettingsError(f"slots must be 1 or more and at most {self._max_slots}: {slots}")
+        if shared_threads and self._max_slots != slots:
+            raise SettingsError("slots that share a thread are all there from the start")
+        self._shared_threads = shared_threads
         self._answering = Answering(
             handler=handler,
             on_oversize=on_oversize,
@@ -112,22 +121,24 @@ class JobWorker:
         self._clock = clock
         self._chance = chance
         self._stop = threading.Event()
-        self._wake_fd = -1
+        self._started = False
         self._growing = threading.Lock()
         self._lanes: tuple[Lane, ...] = ()
+        self._carriers: tuple[Carrier, ...] = ()
 
     def start(self) -> None:
         """Open the slots and return at once; servers that are away are joined when they come.
 
         Raises RuntimeError when called twice.
         """
-        if self._wake_fd != -1:
+        if self._started:
             raise RuntimeError("a worker is started once")
-        self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._started = True
+        slots = range(1, self._slots + 1)
         with self._growing:
             for server in self._servers:
-                for slot in range(1, self._slots + 1):
-                    self._add_lane(server, slot)
+                for group in [slots] if self._shared_threads else [[slot] for slot in slots]:
+                    self._add_lanes(server, group)
 
     def stop(self, timeout: float) -> bool:
         """Take no more jobs, finish the running ones, and deliver their answers.
@@ -137,17 +148,17 @@ class JobWorker:
         A slot that is just connecting holds no job and is not waited for.
         """
         self._stop.set()
-        if self._wake_fd != -1:
-            os.eventfd_write(self._wake_fd, 1)
         deadline = time.monotonic() + timeout
         with self._growing:
-            lanes = self._lanes
-        for lane in lanes:
-            while lane.may_hold_job:
+            carriers = self._carriers
+        for carrier in carriers:
+            carrier.wake()
+        for carrier in carriers:
+            while carrier.may_hold_job:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     return False
-                lane.join(min(left, 0.1))
+                carrier.join(min(left, 0.1))
         return True
 
     def status(self) -> WorkerStatus:
@@ -161,32 +172,41 @@ class JobWorker:
         """The servers that have shown that they know at least one of the slots."""
         return self.status().registered
 
-    def _add_lane(self, server: GearmanServer, slot: int) -> None:
-        lane = Lane(
-            server=server,
-            slot=slot,
-            name=f"{self._client_id}/{slot}",
-            answering=self._answering,
-            open_session=self._open_session,
-            stop=self._stop,
-            on_busy=lambda: self._grow(server),
-            clock=self._clock,
-            chance=self._chance,
-        )
-        self._lanes = (*self._lanes, lane)
-        lane.start()
+    def _add_lanes(self, server: GearmanServer, slots: Sequence[int]) -> None:
+        """Open these slots at a server, with one thread."""
+        label = f"{slots[0]}-{slots[-1]}" if len(slots) > 1 else str(slots[0])
+        carrier = Carrier(name=f"{self._client_id}/{label}@{server}", stopping=self._stop.is_set)
+        lanes = [
+            Lane(
+                server=server,
+                slot=slot,
+                answering=self._answering,
+                open_session=self._open_session,
+                stop=self._stop,
+                on_busy=lambda: self._grow(server),
+                wake=carrier.wake,
+                clock=self._clock,
+                chance=self._chance,
+            )
+            for slot in slots
+        ]
+        carrier.carry(*lanes)
+        carrier.start()
+        self._carriers = (*self._carriers, carrier)
+        self._lanes = (*self._lanes, *lanes)
 
     def _grow(self, server: GearmanServer) -> None:
         """Open another slot at a server that is running out of idle ones."""
+        if self._max_slots == self._slots:
+            return
         with self._growing:
             here = [lane for lane in self._lanes if lane.server == server]
             idle = sum(lane.status.state is not LaneState.BUSY for lane in here)
             if idle >= _SPARE or len(here) >= self._max_slots or self._stop.is_set():
                 return
             try:
-                self._add_lane(server, len(here) + 1)
+                self._add_lanes(server, [len(here) + 1])
             except RuntimeError:  # the machine has no thread left: serve with what there is
-                self._lanes = tuple(lane for lane in self._lanes if lane.ident is not None)
                 _log.exception("no thread for another slot at gearman server %s", server)
 
     def _open_session(self, lane: Lane) -> Session:
@@ -200,8 +220,8 @@ class JobWorker:
             function=self._name.encode(),
             client_id=f"{self._client_id}/{lane.slot}".encode(),
             serve=lane.serve,
+            answer=lane.answer,
             stopping=self._stop.is_set,
-            wake_fd=self._wake_fd,
             on_registered=lane.registered,
             vigil=Vigil(self._probe_idle, self._probe_patience, self._clock()),
             clock=self._clock,
