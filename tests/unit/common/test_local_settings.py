@@ -40,5 +40,5 @@ def test_what_is_no_usable_range_is_refused_by_name_and_reason(text: str, reason
 
 
 def test_ranges_that_overlap_are_refused() -> None:
-    with pytest.raises(SettingsError, match="overlaps devices = 198.18.0.0/15"):
+    with pytest.raises(SettingsError, match=r"overlaps devices = 198\.18\.0\.0/15"):
         load(["--local-addresses=198.19.255.0/24"], prog=PROG)
