@@ -145,8 +145,7 @@ def server_words(lb: LoadBalancer, server: Server) -> Token:
         tokens.number(server.number, low=1),
         tokens.keyword("weight"),
         tokens.number(server.weight, high=256),
-        tokens.keyword("check"),
-        *_check(lb.monitor),
+        _check_words(lb.monitor),
         *([tokens.keyword("backup")] if server.backup else []),
         *([_POOL] if lb.protocol is Protocol.HTTP and lb.movable else []),
     )
@@ -154,6 +153,11 @@ def server_words(lb: LoadBalancer, server: Server) -> Token:
 
 def _by_source(lb: LoadBalancer) -> bool:
     return lb.sticky and lb.protocol is Protocol.TCP
+
+
+@functools.lru_cache(maxsize=64)
+def _check_words(monitor: Monitor | None) -> Token:
+    return tokens.words(tokens.keyword("check"), *_check(monitor))
 
 
 def _check(monitor: Monitor | None) -> Iterator[Token]:

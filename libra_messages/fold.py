@@ -51,25 +51,30 @@ def fold(
     where `message` stands within the whole. Raises nothing.
     """
     folded: dict[str, Any] = {}
-    spellings: dict[str, list[str]] = {}
+    first: dict[str, str] = {}
     faults: list[Fault] = []
+    again: list[tuple[str, str]] = []
     for name, value in message.items():
         known = ascii_lower(name) if isinstance(name, str) else None
         if known is None or known not in shape.fields:
             continue
-        spellings.setdefault(known, []).append(name)
-        if len(spellings[known]) == 1 and value is not None:
+        if known in first:
+            again.append((known, name))
+            continue
+        first[known] = name
+        if value is not None:
             below = shape.fields[known]
             folded[known] = (
                 value if below is None else _below(value, below, _join(path, known), faults)
             )
     if isinstance(message, Repeating):
-        for name in message.repeated:
-            spellings.get(ascii_lower(name), []).append(name)
-    for known, names in spellings.items():
-        if len(names) > 1:
-            reason = "given more than once: " + ", ".join(map(repr, names[:10]))
-            faults.append(Fault(_join(path, known), reason))
+        again += (
+            (known, name) for name in message.repeated if (known := ascii_lower(name)) in first
+        )
+    for known in dict.fromkeys(known for known, _ in again):
+        names = [first[known], *(name for one, name in again if one == known)]
+        reason = "given more than once: " + ", ".join(map(repr, names[:10]))
+        faults.append(Fault(_join(path, known), reason))
     return folded, tuple(faults)
 
 
