@@ -1,0 +1,24 @@
+"""The mix of changes that a load balancer lives through, under load: nobody notices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.mix_run import http_and_tcp
+from tests.support.node import Node
+
+CHANGES = 70
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_changes_under_load_fail_no_request_and_cut_no_connection(node: Node, folder: Path) -> None:
+    # When an HTTP load balancer with cookies and a TCP one change under load, and each change is
+    # proved by what clients get
+    outcome = http_and_tcp(node, folder, CHANGES)
+    # Then nothing was lost, and not each change was a reload
+    assert (outcome.failed, outcome.cut) == ([], [])
+    assert outcome.changes == CHANGES
+    assert outcome.reloads < CHANGES / 2
