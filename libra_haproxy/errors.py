@@ -114,3 +114,9 @@ class InstanceInUse(EngineError):
     """Another process owns this Instance's directory; names the door and the process."""
 
     code = "wrong_owner"
+
+
+class Busy(EngineError):
+    """Another has in hand what this needs; it may be asked again."""
+
+    code = "busy"

@@ -9,6 +9,9 @@ from libra_haproxy.ledger import COLUMNS, Counts
 from libra_haproxy.lines import Line
 from libra_haproxy.pids import born, lives, name_of
 
+LINES_LOST = "lost log lines"
+"""Stands among the frontends for what a process could not log; no frontend has such a name."""
+
 _QUIET_POLLS = 3
 
 
@@ -43,6 +46,7 @@ class Hold:
         """
         info = self._line.ask("show info")
         counts = _frontends(self._line.ask("show stat -1 1 -1"))
+        counts[LINES_LOST] = (self._number("DroppedLogs", info),)
         self.leaving = self._number("Stopping", info) == 1
         jobs = self._number("Jobs", info) - self._number("Unstoppable Jobs", info)
         idle = self.leaving and self._number("CurrConns", info) == 0 and jobs <= self._line.jobs

@@ -5,11 +5,14 @@ and answers on a socket of its own. Daemons come, crash, go and are upgraded bes
 does not notice. Should the keeper itself be killed, HAProxy goes on, and the next keeper adopts
 it: the process behind the master socket is asked of the kernel, never of a pid file.
 
-    request   one JSON line: {"do": "status"}, "hold", "totals" or "stop"
+    request   one JSON line: {"do": "status"}, "hold", "totals", "seal", "bounds" or "stop"
     answer    one JSON line, then the connection is closed
 
 It also reads HAProxy's counters (`meter.py`): "hold" is asked before a reload, so that the leaving
 process is read to its last byte, and "totals" tells what went through in all, and since when.
+
+And it is what HAProxy logs to (`accesslog.py`): "seal" rotates the log of the frontend that the
+request names, "bounds" says how much of the logs is kept from now on.
 """
 
 from __future__ import annotations
@@ -30,7 +33,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from libra_haproxy.accesslog import AccessLog
 from libra_haproxy.ledger import Ledger
+from libra_haproxy.logbounds import Bounds
+from libra_haproxy.logfiles import LogFiles
+from libra_haproxy.logsocket import LogSocket
 from libra_haproxy.master import RunningMaster
 from libra_haproxy.meter import Meter
 
@@ -39,6 +46,9 @@ SCHEMA = 1
 
 LOCK_NAME = "keeper.lock"
 """The file in the run directory that a keeper holds locked for life."""
+
+LOG_SOCKET = "log.sock"
+"""What HAProxy's access log is sent to, in the run directory."""
 
 LOG_BYTES = 1 << 20
 """HAProxy's and the keeper's own output is kept up to this size, then begun anew."""
@@ -52,7 +62,9 @@ _CLIENT_SECONDS = 1.0
 class Keeper:
     """Keeps one HAProxy running from one file until it is told to stop."""
 
-    def __init__(self, *, haproxy: str, config: Path, run_dir: Path, ledger: Path) -> None:
+    def __init__(
+        self, *, haproxy: str, config: Path, run_dir: Path, ledger: Path, log: AccessLog | None
+    ) -> None:
         self._command = [
             haproxy, "-W", "-S", f"{run_dir / 'master.sock'},mode,660", "-f", str(config),
         ]  # fmt: skip
@@ -60,6 +72,7 @@ class Keeper:
         self._socket = run_dir / "keeper.sock"
         self._admin_socket = run_dir / "admin.sock"
         self._ledger = ledger
+        self._log = log
         self._meter: Meter | None = None
         self._process: RunningMaster | None = None
         self._restart_at = 0.0
@@ -80,6 +93,8 @@ class Keeper:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         self._selector.register(woken, selectors.EVENT_READ, woken)
+        if self._log:
+            self._log.start()
         self._adopt()
         self._meter = Meter(
             admin_socket=self._admin_socket,
@@ -100,6 +115,8 @@ class Keeper:
                         self._on_death()
                 _bound_log()
             self._end()
+            if self._log:
+                self._log.stop()
             self._socket.unlink(missing_ok=True)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
@@ -173,15 +190,20 @@ class Keeper:
         """Answer one request; a silent or broken client costs a second at most."""
         with contextlib.suppress(OSError), listener.accept()[0] as connection:
             connection.settimeout(_CLIENT_SECONDS)
-            what = _asked(connection.makefile("rb").readline(4096))
-            connection.sendall(json.dumps(self._do(what)).encode() + b"\n")
+            asked = _asked(connection.makefile("rb").readline(4096))
+            connection.sendall(json.dumps(self._do(asked)).encode() + b"\n")
 
-    def _do(self, what: str) -> dict[str, Any]:
-        match what:
+    def _do(self, asked: dict[str, Any]) -> dict[str, Any]:
+        match asked.get("do"):
             case "hold" if self._meter:
                 return {"held": self._meter.hold()}
             case "totals" if self._meter:
                 return asdict(self._meter.books())
+            case "seal" if self._log:
+                return self._seal(self._log, str(asked.get("frontend")))
+            case "bounds" if self._log:
+                with contextlib.suppress(TypeError):
+                    self._log.rebound(Bounds(**asked["bounds"]))
             case "stop":
                 self._end()
                 self._stopping = True
@@ -197,7 +219,16 @@ class Keeper:
             "deaths": self._deaths,
             "last_end": self._last_end,
             "open_files": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+            "lines_lost": self._meter.lines_lost if self._meter else 0,
+            "lines_dropped": self._log.dropped if self._log else 0,
         }
+
+    @staticmethod
+    def _seal(log: AccessLog, frontend: str) -> dict[str, Any]:
+        try:
+            return {"sealed": log.seal(frontend)}
+        except OSError as error:
+            return {"failed": error.strerror}
 
     def _end(self) -> None:
         """Stop HAProxy: asked first, then killed with all of its workers."""
@@ -217,12 +248,23 @@ class Keeper:
         _say(f"HAProxy {process.pid} stopped: {process.reap()}")
 
 
-def _asked(line: bytes) -> str:
+def _asked(line: bytes) -> dict[str, Any]:
     """What a request wants; anything that is no request wants the status."""
+    with contextlib.suppress(ValueError):
+        asked = json.loads(line)
+        if isinstance(asked, dict):
+            return asked
+    return {}
+
+
+def _access_log(directory: Path, run_dir: Path, bounds: str) -> AccessLog | None:
+    """What HAProxy logs to; None where it is not possible, since traffic matters more."""
     try:
-        return str(json.loads(line)["do"])
-    except (ValueError, KeyError, TypeError):
-        return "status"
+        files = LogFiles(directory, Bounds(**json.loads(bounds)))
+        return AccessLog(LogSocket(run_dir / LOG_SOCKET, files), files)
+    except OSError as error:
+        _say(f"there will be no access logs: {directory}: {error.strerror}")
+        return None
 
 
 def _say(text: str) -> None:
@@ -244,6 +286,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--config", required=True, type=Path)
     parser.add_argument("--run-dir", required=True, type=Path)
     parser.add_argument("--ledger", required=True, type=Path)
+    parser.add_argument("--logs", required=True, type=Path)
+    parser.add_argument("--log-bounds", default="{}")
     given = parser.parse_args(arguments)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -254,6 +298,10 @@ def main(arguments: list[str]) -> int:
         _say("another keeper runs here")
         return 73
     Keeper(
-        haproxy=given.haproxy, config=given.config, run_dir=given.run_dir, ledger=given.ledger
+        haproxy=given.haproxy,
+        config=given.config,
+        run_dir=given.run_dir,
+        ledger=given.ledger,
+        log=_access_log(given.logs, given.run_dir, given.log_bounds),
     ).run()
     return 0

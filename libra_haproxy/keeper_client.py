@@ -10,14 +10,15 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from libra_haproxy.deadline import Deadline
-from libra_haproxy.errors import HaproxyTimeout, StartFailed
+from libra_haproxy.errors import DiskError, HaproxyDown, HaproxyTimeout, StartFailed
 from libra_haproxy.keeper import LOCK_NAME
 from libra_haproxy.ledger import Books, read_books
+from libra_haproxy.logbounds import Bounds
 from libra_haproxy.privileges import Identity
 
 _ANSWER_SECONDS = 4.0
@@ -31,6 +32,8 @@ class KeeperStatus:
 
     `deaths` counts how often HAProxy ended by itself since the keeper `keeper` (its pid) started;
     `adopted` says that it outlived an earlier keeper; `open_files` is the limit that HAProxy gets.
+    `lines_lost` is how many access log lines HAProxy could not get rid of, `lines_dropped` how
+    many found no room on disk or were removed before they were archived.
     """
 
     keeper: int
@@ -39,16 +42,28 @@ class KeeperStatus:
     deaths: int
     last_end: str
     open_files: int
+    lines_lost: int
+    lines_dropped: int
 
 
 class KeeperClient:
     """Speaks to the keeper of one run directory; starts it as `identity`."""
 
     def __init__(
-        self, *, run_dir: Path, config: Path, ledger: Path, haproxy: Path, identity: Identity
+        self,
+        *,
+        run_dir: Path,
+        config: Path,
+        ledger: Path,
+        logs: Path,
+        log_bounds: Bounds,
+        haproxy: Path,
+        identity: Identity,
     ) -> None:
         self._run_dir = run_dir
         self._ledger = ledger
+        self._logs = logs
+        self._log_bounds = log_bounds
         self._config = config
         self._haproxy = haproxy
         self._identity = identity
@@ -79,6 +94,23 @@ class KeeperClient:
             since=said.get("since", 0),
             totals={frontend: tuple(counts) for frontend, counts in said["totals"].items()},
         )
+
+    def seal(self, frontend: str) -> bool:
+        """Rotate the access log of a frontend; False where there is nothing in it.
+
+        Raises HaproxyDown without a keeper, DiskError where it cannot, or HaproxyTimeout.
+        """
+        said = self._ask("seal", frontend=frontend)
+        if said is None:
+            raise HaproxyDown("HAProxy's keeper, which writes the access logs, does not run")
+        if "sealed" not in said:
+            why = said.get("failed", f"the keeper cannot write in {self._logs}")
+            raise DiskError(f"the access log cannot be rotated: {why}")
+        return bool(said["sealed"])
+
+    def rebound_logs(self) -> None:
+        """Have a keeper that was started with older settings keep to the present bounds."""
+        self._ask("bounds", bounds=asdict(self._log_bounds))
 
     def start(self) -> KeeperStatus:
         """Start a keeper, which adopts a HAProxy that runs already or starts one.
@@ -153,16 +185,20 @@ class KeeperClient:
             "--config", str(self._config),
             "--run-dir", str(self._run_dir),
             "--ledger", str(self._ledger),
+            "--logs", str(self._logs),
+            "--log-bounds", json.dumps(asdict(self._log_bounds)),
         ]  # fmt: skip
 
-    def _ask(self, what: str, *, seconds: float = _ANSWER_SECONDS) -> dict[str, Any] | None:
+    def _ask(
+        self, what: str, *, seconds: float = _ANSWER_SECONDS, **more: object
+    ) -> dict[str, Any] | None:
         """Ask the keeper; None when there is none, or when it was just leaving."""
         deadline = Deadline.after(seconds)
         try:
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.settimeout(deadline.left)
                 connection.connect(str(self._run_dir / "keeper.sock"))
-                connection.sendall(json.dumps({"do": what}).encode() + b"\n")
+                connection.sendall(json.dumps({"do": what, **more}).encode() + b"\n")
                 answer = connection.makefile("rb").readline()
         except TimeoutError as error:
             raise HaproxyTimeout("HAProxy's keeper does not answer") from error
@@ -196,4 +232,6 @@ def _status(said: dict[str, Any]) -> KeeperStatus:
         deaths=said["deaths"],
         last_end=said["last_end"],
         open_files=said["open_files"],
+        lines_lost=said.get("lines_lost", 0),
+        lines_dropped=said.get("lines_dropped", 0),
     )

@@ -12,7 +12,7 @@ import threading
 import time
 from pathlib import Path
 
-from libra_haproxy.hold import Hold
+from libra_haproxy.hold import LINES_LOST, Hold
 from libra_haproxy.ledger import Books, Ledger
 from libra_haproxy.lines import MasterLine, OwnLine, ask_master
 from libra_haproxy.pids import born, name_of, still_there
@@ -36,9 +36,15 @@ class Meter:
         self._finished: set[str] = set()
         self._all_found = False
         self._stopped = False
+        self._lines_lost = 0
         self._hold_now()
         self._hold_leaving()
         self._ledger.close_ended(still_there)
+
+    @property
+    def lines_lost(self) -> int:
+        """How many log lines HAProxy could not get rid of, as it was read last."""
+        return self._lines_lost
 
     def start(self) -> None:
         """Read in the background from now on."""
@@ -129,6 +135,7 @@ class Meter:
                 self._ledger.note(process, counts)
             if final:
                 self._finish(process)
+        self._lines_lost = sum(self._ledger.books().totals.get(LINES_LOST, ()))
 
     def _finish(self, process: str) -> None:
         """Close the books of a process and let it go."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from libra_haproxy.errors import DiskError
@@ -22,7 +22,8 @@ from libra_haproxy.store import Store
 class InstanceSettings:
     """Where an Instance lives and how its HAProxy runs.
 
-    `state_dir` outlives reboots, `run_dir` need not. `bind` are IP addresses, none meaning all.
+    `state_dir` and `log_dir` outlive reboots, `run_dir` need not. Access logs are written below
+    `log_dir` and kept within `log_bounds`. `bind` are IP addresses, none meaning all.
     `user` and `group` are changed to when the daemon is root. `maxconn` is the most connections.
     """
 
@@ -33,6 +34,8 @@ class InstanceSettings:
     user: str = ""
     group: str = ""
     maxconn: int = 20_000
+    log_dir: Path
+    log_bounds: Bounds = field(default_factory=Bounds)
 
 
 def make_instance(settings: InstanceSettings) -> Instance:
@@ -49,20 +52,27 @@ def make_instance(settings: InstanceSettings) -> Instance:
         run_dir=settings.run_dir,
         config=store.config,
         ledger=store.ledger,
+    # A directory of its own: HAProxy's user may write in it, and nothing else is there.
+    logs = settings.log_dir / "access"
+    _own(logs, who)
         haproxy=settings.haproxy,
         identity=who,
     )
     service = Service(
         process=Process(
+        logs=logs,
+        log_bounds=settings.log_bounds,
             keeper=keeper,
-            master=Master(socket_path=settings.run_dir / "master.sock"),
+            master=master,
             worker=Worker(socket_path=admin_socket),
+    master = Master(socket_path=settings.run_dir / "master.sock")
         ),
         haproxy=settings.haproxy,
         bind=settings.bind or default_bind(),
         admin_socket=admin_socket,
         maxconn=settings.maxconn,
         open_files=lambda: resource.getrlimit(resource.RLIMIT_NOFILE)[1],
+        logs=LogShelf(logs, seal=keeper.seal, bounds=settings.log_bounds),
     )
     return Instance(store=store, service=service)
 

@@ -125,7 +125,10 @@ class Process:
                 LOG.error("HAProxy's keeper %d is gone; starting another", before.keeper)
                 deaths += 1
             status = self._keeper.start()
-        elif before is not None and before.keeper == status.keeper:
+        elif before is None:
+            # It may have been started by a daemon with other settings.
+            self._keeper.rebound_logs()
+        elif before.keeper == status.keeper:
             deaths = status.deaths - before.deaths
             if deaths:
                 LOG.error("HAProxy died %d time(s), last: %s", deaths, status.last_end)

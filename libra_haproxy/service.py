@@ -43,6 +43,7 @@ class Service:
         process: Process,
         haproxy: Path,
         bind: tuple[str, ...],
+        logs: LogShelf,
         admin_socket: Path,
         maxconn: int,
         open_files: Callable[[], int],
@@ -51,6 +52,7 @@ class Service:
         self._haproxy = haproxy
         self._bind = bind
         self._admin_socket = admin_socket
+        self.logs = logs
         self._maxconn = maxconn
         self._open_files = open_files
         self._at_run_time = True
@@ -201,6 +203,7 @@ class Service:
             self._process.end_traffic([lb.frontend for lb in model_of(state).load_balancers])
         except EngineError as error:
             LOG.warning("deleted without HAProxy's last counters: %s", error)
+        self.logs.leave({lb.frontend: lb.label for lb in model_of(state).load_balancers})
         try:
             totals = self._process.totals()
         except EngineError as error:
@@ -231,7 +234,7 @@ class Service:
         return self._process.look()
 
     def stop(self) -> None:
-        """Stop HAProxy and its keeper."""
+        """Stop HAProxy and its keeper; the logs are kept apart from those of whoever comes."""
         self._process.stop()
 
     @property
@@ -242,6 +245,7 @@ class Service:
         seen = seen or self._worker.look()
         return differences(
             model_of(state),
+        self.logs.set_aside()
             suspended=state.suspended,
             frontends=seen.frontends,
             servers=seen.servers,

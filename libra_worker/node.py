@@ -8,6 +8,7 @@ from libra_common.errors import SettingsError
 from libra_common.jobs import GearmanServer, Job, JobWorker, TlsFiles, probe, tls_from
 from libra_common.logs import job_context
 from libra_common.settings import Settings
+from libra_haproxy.logbounds import Bounds
 from libra_haproxy.opening import InstanceSettings, make_instance
 from libra_worker.controller import Controller
 from libra_worker.diagnostics import LOOK_SECONDS, diagnose
@@ -31,6 +32,13 @@ def make_driver(settings: Settings) -> Driver:
             haproxy=haproxy.haproxy,
             state_dir=haproxy.state_dir,
             run_dir=haproxy.run_dir,
+            log_dir=haproxy.log_dir,
+            log_bounds=Bounds(
+                most_bytes=haproxy.log_max_bytes,
+                most_seconds=haproxy.log_max_age,
+                free_percent=haproxy.log_free_percent,
+                file_bytes=haproxy.log_rotate_bytes,
+            ),
             bind=haproxy.bind_address,
             user=haproxy.user,
             group=haproxy.group,
