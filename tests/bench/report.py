@@ -24,7 +24,7 @@ compare. `make bench` measures anew.
 """
 _README_ROWS = re.compile(
     r"1-member-(added|removed|re-weighted)(-vs-haproxy-reload|-vs-nginx-reload|-vs-caddy-api)?"
-    r"|2-requests-failed-(keep-alive|new-connections)(-vs-haproxy-reload|-vs-caddy-api)?"
+    r"|2-mix-.*|2-requests-failed-(keep-alive|new-connections)-vs-(haproxy-reload|caddy-api)"
     r"|3-.*|4-.*-10000-.*|5-DISCOVER-p50-.*|6-worker-.*|7-serving-again-.*",
     re.ASCII,
 )
