@@ -10,6 +10,9 @@ from pathlib import Path
 from libra_haproxy.errors import DiskError
 from libra_haproxy.instance import Instance
 from libra_haproxy.keeper_client import KeeperClient
+from libra_haproxy.lingering import Lingering
+from libra_haproxy.logbounds import Bounds
+from libra_haproxy.logshelf import LogShelf
 from libra_haproxy.ports import default_bind
 from libra_haproxy.privileges import Identity, identity
 from libra_haproxy.process import Process
@@ -25,17 +28,19 @@ class InstanceSettings:
     `state_dir` and `log_dir` outlive reboots, `run_dir` need not. Access logs are written below
     `log_dir` and kept within `log_bounds`. `bind` are IP addresses, none meaning all.
     `user` and `group` are changed to when the daemon is root. `maxconn` is the most connections.
+    `linger` is how long those of a replaced process may go on, in seconds.
     """
 
     haproxy: Path
     state_dir: Path
     run_dir: Path
+    log_dir: Path
+    log_bounds: Bounds = field(default_factory=Bounds)
     bind: tuple[str, ...] = ()
     user: str = ""
     group: str = ""
     maxconn: int = 20_000
-    log_dir: Path
-    log_bounds: Bounds = field(default_factory=Bounds)
+    linger: float = 43_200.0
 
 
 def make_instance(settings: InstanceSettings) -> Instance:
@@ -47,32 +52,33 @@ def make_instance(settings: InstanceSettings) -> Instance:
     store = Store(directory=settings.state_dir, group=who.group)
     _own(settings.run_dir, who)
     _own(store.ledger.parent, who)
+    # A directory of its own: HAProxy's user may write in it, and nothing else is there.
+    logs = settings.log_dir / "access"
+    _own(logs, who)
     admin_socket = settings.run_dir / "admin.sock"
     keeper = KeeperClient(
         run_dir=settings.run_dir,
         config=store.config,
         ledger=store.ledger,
-    # A directory of its own: HAProxy's user may write in it, and nothing else is there.
-    logs = settings.log_dir / "access"
-    _own(logs, who)
+        logs=logs,
+        log_bounds=settings.log_bounds,
         haproxy=settings.haproxy,
         identity=who,
     )
+    master = Master(socket_path=settings.run_dir / "master.sock")
     service = Service(
         process=Process(
-        logs=logs,
-        log_bounds=settings.log_bounds,
             keeper=keeper,
             master=master,
             worker=Worker(socket_path=admin_socket),
-    master = Master(socket_path=settings.run_dir / "master.sock")
         ),
+        logs=LogShelf(logs, seal=keeper.seal, bounds=settings.log_bounds),
         haproxy=settings.haproxy,
         bind=settings.bind or default_bind(),
         admin_socket=admin_socket,
+        lingering=Lingering(master=master, seconds=settings.linger),
         maxconn=settings.maxconn,
         open_files=lambda: resource.getrlimit(resource.RLIMIT_NOFILE)[1],
-        logs=LogShelf(logs, seal=keeper.seal, bounds=settings.log_bounds),
     )
     return Instance(store=store, service=service)
 

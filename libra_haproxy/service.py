@@ -17,6 +17,8 @@ from libra_haproxy.check import check, must_be_there
 from libra_haproxy.confirm import differences
 from libra_haproxy.errors import EngineError, HaproxyDown, NoLoadBalancer, NotInForce
 from libra_haproxy.ledger import Books
+from libra_haproxy.lingering import Lingering
+from libra_haproxy.logshelf import LogShelf
 from libra_haproxy.model import Model, Protocol, State, Traffic
 from libra_haproxy.plan import AddServer, AtRunTime, ByReload, Plan, RemoveServer, plan
 from libra_haproxy.ports import Listen, refuse_unusable
@@ -41,18 +43,20 @@ class Service:
         self,
         *,
         process: Process,
+        logs: LogShelf,
         haproxy: Path,
         bind: tuple[str, ...],
-        logs: LogShelf,
         admin_socket: Path,
+        lingering: Lingering,
         maxconn: int,
         open_files: Callable[[], int],
     ) -> None:
         self._process = process
+        self.logs = logs
         self._haproxy = haproxy
         self._bind = bind
         self._admin_socket = admin_socket
-        self.logs = logs
+        self._lingering = lingering
         self._maxconn = maxconn
         self._open_files = open_files
         self._at_run_time = True
@@ -199,11 +203,11 @@ class Service:
 
         A HAProxy that does not answer is not read any further: deleting must not depend on it.
         """
+        self.logs.leave({lb.frontend: lb.label for lb in model_of(state).load_balancers})
         try:
             self._process.end_traffic([lb.frontend for lb in model_of(state).load_balancers])
         except EngineError as error:
             LOG.warning("deleted without HAProxy's last counters: %s", error)
-        self.logs.leave({lb.frontend: lb.label for lb in model_of(state).load_balancers})
         try:
             totals = self._process.totals()
         except EngineError as error:
@@ -233,9 +237,15 @@ class Service:
             self._clear_out()
         return self._process.look()
 
+    def end_lingering(self) -> None:
+        """Cut what keeps a replaced process alive past its time."""
+        with contextlib.suppress(EngineError):
+            self._lingering.look()
+
     def stop(self) -> None:
         """Stop HAProxy and its keeper; the logs are kept apart from those of whoever comes."""
         self._process.stop()
+        self.logs.set_aside()
 
     @property
     def _worker(self) -> runtime.Worker:
@@ -245,7 +255,6 @@ class Service:
         seen = seen or self._worker.look()
         return differences(
             model_of(state),
-        self.logs.set_aside()
             suspended=state.suspended,
             frontends=seen.frontends,
             servers=seen.servers,

@@ -43,6 +43,7 @@ def make_driver(settings: Settings) -> Driver:
             user=haproxy.user,
             group=haproxy.group,
             maxconn=haproxy.maxconn,
+            linger=haproxy.linger,
         )
     )
     return HaproxyDriver(instance=instance, door=f"libra_worker {settings.worker.name}")

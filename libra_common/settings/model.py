@@ -46,7 +46,10 @@ class WorkerSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HaproxySettings:
-    """[worker:haproxy]: the engine. `haproxy` is the binary; no `bind_address` means all."""
+    """[worker:haproxy]: the engine. `haproxy` is the binary; no `bind_address` means all.
+
+    `linger` is in seconds.
+    """
 
     haproxy: Path
     bind_address: tuple[str, ...]
@@ -57,6 +60,7 @@ class HaproxySettings:
     group: str
     max_nodes: int
     maxconn: int
+    linger: int
     log_max_bytes: int
     log_max_age: int
     log_free_percent: int
@@ -104,10 +108,6 @@ class MgmSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class NovaSettings:
-    """[mgm:nova]: an OpenStack cloud, beside the settings of [mgm] that begin with `nova_`.
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class LocalSettings:
     """[mgm:local]: devices on this machine; `devices` and `addresses` never overlap."""
 
@@ -118,6 +118,10 @@ class LocalSettings:
     user: str
     group: str
 
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NovaSettings:
+    """[mgm:nova]: an OpenStack cloud, beside the settings of [mgm] that begin with `nova_`.
 
     The three TLS files are those of new nodes; `address_family` is "4" or "6".
     """
@@ -157,5 +161,5 @@ class Settings:
     haproxy: HaproxySettings
     archive: ArchiveSettings
     mgm: MgmSettings
-    nova: NovaSettings
     local: LocalSettings
+    nova: NovaSettings

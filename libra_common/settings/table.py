@@ -249,6 +249,18 @@ TABLE: tuple[Setting, ...] = (
     ),
     Setting(
         section="worker:haproxy",
+        name="linger",
+        kind=values.Number(minimum=1, maximum=86400),
+        default="43200",
+        unit="seconds",
+        help=(
+            "How long connections go on that a reload has left in the process before it. Each such"
+            " process keeps its memory until its last connection ends; then these are cut."
+        ),
+        daemons=_NODE,
+    ),
+    Setting(
+        section="worker:haproxy",
         name="log_max_bytes",
         kind=values.Number(minimum=65536, maximum=10**15),
         default="4294967296",
@@ -629,6 +641,7 @@ TABLE: tuple[Setting, ...] = (
         help="Do not verify the cloud's certificates: for tests only.",
         daemons=_POOL,
     ),
+    *LOCAL_ROWS,
     *NOVA_ROWS,
 )
 
@@ -639,4 +652,3 @@ DAEMONS: frozenset[str] = frozenset().union(*(setting.daemons for setting in TAB
 def offered(prog: str) -> tuple[Setting, ...]:
     """Give the settings that the command `prog` uses; all of them to a command of no mark."""
     return tuple(s for s in TABLE if not s.daemons or prog in s.daemons or prog not in DAEMONS)
-    *LOCAL_ROWS,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from tests.support.node import Node
 from tests.support.ports import free_port
 from tests.support.responder import Responder
 from tests.support.traffic import get
+from tests.support.wait import until
 
 RELOADS = 20
 
@@ -100,3 +103,26 @@ def test_twenty_reloads_lose_no_byte_of_large_bodies_both_ways(node: Node) -> No
     assert one.tally.failures == two.tally.failures == stream.failures == []
     assert one.tally.done + two.tally.done >= RELOADS
     assert stream.sent.digest() == stream.received.digest()
+
+
+def test_connections_of_a_replaced_process_are_cut_when_their_time_is_over(
+    make_node: Callable[..., Node],
+) -> None:
+    # Given a load balancer whose client stays, and a second of time for what a reload leaves
+    node, port = make_node(linger=1), free_port()
+    with EchoBackend() as echo:
+        lb = {"protocol": "TCP", "port": port, "nodes": [echo.node(id=1)]}
+        assert node.update(lb).ok
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+            client.sendall(b"hello")
+            assert client.recv(5) == b"hello"
+            before = node.worker_pid
+            # When HAProxy is reloaded
+            assert node.update({**lb, "options": {"client_timeout": 12_345}}).ok
+            assert node.worker_pid != before
+            # Then the client is cut, the old process ends, and nothing else is touched
+            assert client.recv(1) == b""
+        until(lambda: before not in node.pids(), "the replaced process has ended")
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+            client.sendall(b"again")
+            assert client.recv(5) == b"again"
