@@ -65,7 +65,7 @@ class NovaCloud:
     def check(self) -> None:
         """Log in, and find every name of the settings; raises CloudErrors."""
         with explained("logging in"):
-            self._connection.authorize()
+            self._connection.session.get_token()
         self._names.forget()
         self._order(DeviceWish(key="check", name="check"))
         self._address_network()
