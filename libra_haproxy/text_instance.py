@@ -76,6 +76,11 @@ class TextInstance:
         return self._record
 
     @property
+    def admin_socket(self) -> Path:
+        """Where HAProxy answers questions."""
+        return self._run_dir / "admin.sock"
+
+    @property
     def text(self) -> Text | None:
         """The text that is served, else the one that was uploaded last."""
         record = self._record
@@ -91,7 +96,7 @@ class TextInstance:
     def stat(self) -> Stat | None:
         """HAProxy's own figures; None where it does not answer."""
         try:
-            return text_stat.stat(self._admin_socket)
+            return text_stat.stat(self.admin_socket)
         except EngineError:
             return None
 
@@ -194,10 +199,6 @@ class TextInstance:
             self._changes.release()
 
     # -- the steps -------------------------------------------------------------------------
-
-    @property
-    def _admin_socket(self) -> Path:
-        return self._run_dir / "admin.sock"
 
     def _must(self) -> Record:
         if self._record is None:
@@ -310,7 +311,7 @@ class TextInstance:
 
     def _missing(self, text: Text) -> list[str]:
         """What HAProxy does not serve as the text says, one line each."""
-        seen = text_stat.stat(self._admin_socket)
+        seen = text_stat.stat(self.admin_socket)
         found = [
             f"{frontend.name} is not open"
             for frontend in text.frontends

@@ -37,6 +37,9 @@ from libra_common.errors import LibraError
 
 V1 = "1.0"
 V01 = "0.1"
+UNVERSIONED = ""
+"""Among a route's `versions`: served without a version before it, as /info is."""
+
 PREFIXES: Mapping[str, str] = {"1.0": V1, "v0.1": V01}
 """The first part of a path, and the version that it stands for."""
 

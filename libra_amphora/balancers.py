@@ -1,0 +1,230 @@
+"""The load balancers of a node: one Instance each, by the id under which its text came.
+
+The id is a load balancer's (1.0) or a listener's (v0.1); both are looked after alike.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import threading
+from pathlib import Path
+
+from libra_amphora import reporting
+from libra_amphora.certificates import Certificates
+from libra_amphora.conf import PROG, AmphoraSettings
+from libra_amphora.reporting import View
+from libra_amphora.snapshot import Listener, Pool, Snapshot
+from libra_common.errors import LibraError
+from libra_haproxy.errors import EngineError
+from libra_haproxy.ledger import COLUMNS
+from libra_haproxy.text import Section, TextRefused, addresses, kind
+from libra_haproxy.text_instance import TextInstance
+from libra_haproxy.text_opening import TextInstanceSettings, make_text_instance
+from libra_haproxy.text_store import Wanted
+
+LOG = logging.getLogger(__name__)
+
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_NAME_LENGTH = 12
+_TOTALS = tuple(COLUMNS.index(name) for name in ("bin", "bout", "stot"))
+
+
+class Balancers:
+    """All Instances below the settings' `state_dir`."""
+
+    def __init__(
+        self, *, settings: AmphoraSettings, certificates: Certificates, ping: Path | None
+    ) -> None:
+        self._settings = settings
+        self._certificates = certificates
+        self._ping = ping
+        self._directory = settings.own.state_dir / "balancers"
+        self._lock = threading.Lock()
+        self._instances: dict[str, TextInstance] = {}
+        self._closed = False
+
+    def open(self) -> None:
+        """Bring all that is stored into force; one that cannot be is told of and stays."""
+        for path in sorted(self._directory.glob("*")):
+            if not _ID.fullmatch(path.name):
+                continue
+            try:
+                instance = self._make(path.name)
+                instance.open(PROG)
+            except LibraError as error:
+                LOG.error("load balancer %s cannot be opened: %s", path.name, error)
+                continue
+            if instance.record is None:
+                instance.delete()
+            else:
+                self._instances[path.name] = instance
+
+    def close(self) -> None:
+        """Give all of them up; traffic goes on."""
+        self._closed = True
+        for instance in self._all().values():
+            instance.close()
+
+    def find(self, id_: str) -> TextInstance | None:
+        """The Instance of an id."""
+        return self._instances.get(id_)
+
+    def upload(self, id_: str, source: str, *, peer: str) -> None:
+        """Check and keep a text for an id, which may be new. Raises what `upload` of it does."""
+        with self._lock:
+            instance = self._instances.get(id_)
+            if instance is None:
+                instance = self._make(id_)
+                instance.open(PROG)
+                self._instances[id_] = instance
+        try:
+            instance.upload(source, peer=peer)
+        except EngineError:
+            with self._lock:
+                if instance.record is None and self._instances.get(id_) is instance:
+                    del self._instances[id_]
+                    instance.delete()
+            raise
+
+    def delete(self, id_: str) -> bool:
+        """Remove a load balancer, or one listener of one; whether there was such a thing.
+
+        The others of its listeners serve on.
+        """
+        with self._lock:
+            instance = self._instances.pop(id_, None)
+        if instance is not None:
+            instance.delete()
+            self._certificates.drop(id_)
+            return True
+        for owner, other in self._all().items():
+            view = self._view(owner, other)
+            if view is not None and id_ in reporting.listeners(view):
+                if not other.cut(id_):
+                    return self.delete(owner)
+                return True
+        return False
+
+    def addresses(self, id_: str | None = None) -> tuple[str, ...]:
+        """The addresses that clients of one load balancer come to, or those of all."""
+        found: dict[str, None] = {}
+        for name, instance in self._all().items():
+            text = instance.text
+            if text is not None and id_ in (None, name):
+                found.update(dict.fromkeys(addresses(text)))
+        return tuple(found)
+
+    def admin_sockets(self) -> tuple[Path, ...]:
+        """The sockets of the HAProxys that should run."""
+        return tuple(
+            instance.admin_socket
+            for instance in self._all().values()
+            if instance.record is not None and instance.record.wanted is Wanted.STARTED
+        )
+
+    def look(self) -> None:
+        """See after all of them."""
+        for instance in self._all().values():
+            instance.look()
+
+    # -- what is said of them ----------------------------------------------------------------
+
+    def statuses(self) -> list[dict[str, str]]:
+        """Each listener's status, id and type."""
+        return [
+            {
+                "status": reporting.status(view, frontend),
+                "uuid": id_,
+                "type": kind(view.text, frontend),
+            }
+            for view in self._views()
+            for id_, frontend in reporting.listeners(view).items()
+        ]
+
+    def details(self, id_: str) -> dict[str, object] | None:
+        """One listener's status with its pools and members; None where there is none."""
+        for name, instance in self._all().items():
+            view = self._view(name, instance)
+            if view is None:
+                continue
+            found: dict[str, Section] = reporting.listeners(view)
+            if id_ in found:
+                return reporting.details(view, id_, found[id_])
+        return None
+
+    def snapshot(self) -> Snapshot:
+        """All listeners and pools at this moment."""
+        listeners: list[Listener] = []
+        pools: list[Pool] = []
+        running, complete = 0, True
+        for view in self._views(with_totals=True):
+            running += view.stat is not None
+            complete = complete and (view.stat is not None or not view.should_run)
+            listeners += [
+                reporting.listener(view, id_, frontend)
+                for id_, frontend in reporting.listeners(view).items()
+            ]
+            pools += reporting.pools(view) if view.should_run else []
+        return Snapshot(
+            listeners=tuple(listeners),
+            pools=tuple(pools),
+            haproxy_count=running,
+            complete=complete,
+        )
+
+    def _views(self, *, with_totals: bool = False) -> list[View]:
+        found = (
+            self._view(id_, instance, with_totals=with_totals)
+            for id_, instance in sorted(self._all().items())
+        )
+        return [view for view in found if view is not None]
+
+    def _view(self, id_: str, instance: TextInstance, *, with_totals: bool = False) -> View | None:
+        record = instance.record
+        try:
+            text = instance.text
+        except TextRefused as error:
+            LOG.error("the stored text of %s cannot be read: %s", id_, error)
+            return None
+        if record is None or text is None:
+            return None
+        should_run = record.wanted is Wanted.STARTED
+        view = View(
+            id=id_, text=text, should_run=should_run, stat=instance.stat() if should_run else None
+        )
+        if not with_totals:
+            return view
+        try:
+            totals = instance.books().totals
+        except EngineError:
+            return view
+
+        def of(frontend: str) -> tuple[int, int, int]:
+            counts = totals.get(frontend, ())
+            first, second, third = (counts[i] if i < len(counts) else 0 for i in _TOTALS)
+            return first, second, third
+
+        return View(id=id_, text=text, should_run=should_run, stat=view.stat, totals=of)
+
+    def _all(self) -> dict[str, TextInstance]:
+        with self._lock:
+            return dict(self._instances)
+
+    def _make(self, id_: str) -> TextInstance:
+        settings = self._settings
+        # Short, since sockets lie below and their paths end at 107 bytes.
+        short = hashlib.sha256(id_.encode()).hexdigest()[:_NAME_LENGTH]
+        return make_text_instance(
+            TextInstanceSettings(
+                haproxy=settings.haproxy.haproxy_cmd,
+                state_dir=self._directory / id_,
+                run_dir=settings.own.run_dir / short,
+                user=settings.own.user,
+                group=settings.own.group,
+                netns=settings.own.netns,
+                ping=self._ping,
+            ),
+            files=self._certificates.of(id_),
+        )
