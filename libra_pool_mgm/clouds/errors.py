@@ -38,6 +38,12 @@ class BuildFailed(CloudError):
     code = "build_failed"
 
 
+class DeleteFailed(CloudError):
+    """The cloud could not delete the device; it is still there. The text is the cloud's fault."""
+
+    code = "delete_failed"
+
+
 class CloudTimeout(CloudError):
     """Nothing was heard in time. What was asked for may have been done all the same."""
 

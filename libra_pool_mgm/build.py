@@ -1,0 +1,210 @@
+"""The story of a device, from the order to the moment at which it may be given to somebody."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from libra_common.crash import crash_point
+from libra_common.jobs import GearmanServer
+from libra_pool_mgm.calls import Calls
+from libra_pool_mgm.clouds.base import Cloud, Device, DeviceState, DeviceWish
+from libra_pool_mgm.clouds.errors import (
+    BuildFailed,
+    CloudError,
+    CloudTimeout,
+    CloudUnavailable,
+    NoCapacity,
+)
+from libra_pool_mgm.inspection import Inspection, Registered
+from libra_pool_mgm.poller import Poller
+from libra_pool_mgm.undo import Undo
+
+LOG = logging.getLogger(__name__)
+
+Devices = Mapping[str, Device]
+"""All devices of ours by their names."""
+
+LOOK_SECONDS = 15.0
+"""How long a device is looked for whose order nobody confirmed."""
+
+_GONE_AFTER = 3  # listings without a device that was in one before
+_MARK_TRIES = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Times:
+    """How long things may take, in seconds.
+
+    `build` is from order to registration, `grace` the age at which the sweep may remove what was
+    not delivered.
+    """
+
+    build: float
+    grace: float
+
+    @property
+    def deliverable(self) -> timedelta:
+        """The age up to which a device may be delivered, so that no sweep gets in between."""
+        return timedelta(seconds=self.grace - min(60.0, self.grace / 10))
+
+
+class Builder:
+    """Builds devices, any number at once; a build that waits holds no thread.
+
+    `calls` are for the cloud, `looks` for DIAGNOSTICS; `devices` and `registered` ask for all
+    builds together. `now` is the wall clock.
+    """
+
+    def __init__(
+        self,
+        *,
+        cloud: Cloud,
+        inspection: Inspection,
+        calls: Calls,
+        looks: Calls,
+        devices: Poller[Devices],
+        registered: Poller[Registered],
+        times: Times,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._cloud = cloud
+        self._inspection = inspection
+        self._calls = calls
+        self._looks = looks
+        self._devices = devices
+        self._registered = registered
+        self._times = times
+        self._now = now
+
+    async def build(self, wish: DeviceWish, *, seen: Callable[[Device], None]) -> Device:
+        """Build the device that is wished for, or go on with what an earlier run left of it.
+
+        `seen` is told what is known of the device as soon as that is. Returns a device that was
+        marked as delivered. Raises CloudError; no device is left then, unless it cannot be
+        deleted, or an earlier run delivered it.
+        """
+        marking = asyncio.Event()
+        async with Undo() as undo:
+            undo.register(f"device {wish.name}", partial(self._discard, wish.name, marking))
+            crash_point("before_create")
+            device = await self._ordered(wish)
+            crash_point("after_create")
+            seen(device)
+            if device.delivered:
+                # An earlier run came this far, and its answer may have been read.
+                undo.forget()
+                return _good(device)
+            device, servers = await self._in_time(wish, seen)
+            await self._looks.run(partial(self._inspection.diagnose, device.name, servers))
+            self._refuse_old(device)
+            crash_point("before_delivered")
+            marking.set()
+            await self._mark(device)
+            undo.forget()
+        LOG.info("device %s is built and delivered", device.name)
+        return device
+
+    async def _ordered(self, wish: DeviceWish) -> Device:
+        """Order the device; an order that nobody confirmed is looked for, never repeated."""
+        try:
+            return await self._calls.run(partial(self._cloud.create_device, wish))
+        except (CloudTimeout, CloudUnavailable) as error:
+            LOG.warning("device %s may have been ordered or not, looking: %s", wish.name, error)
+            try:
+                async with asyncio.timeout(LOOK_SECONDS):
+                    return await self._devices.wait(lambda devices: devices.get(wish.name))
+            except TimeoutError:
+                raise error from None
+
+    async def _in_time(
+        self, wish: DeviceWish, seen: Callable[[Device], None]
+    ) -> tuple[Device, tuple[GearmanServer, ...]]:
+        """Wait until the device is active, has its address and is registered, and where."""
+        step = "active"
+        try:
+            async with asyncio.timeout(self._times.build):
+                device = await self._devices.wait(Progress(wish.name, seen))
+                crash_point("after_active")
+                LOG.info("device %s is active, at %s", device.name, device.address)
+                step = "registered at a job server"
+                servers = await self._registered.wait(lambda found: found.get(device.name))
+        except TimeoutError:
+            trouble = self._devices.trouble or self._registered.trouble
+            why = f" ({trouble})" if trouble else ""
+            raise CloudTimeout(
+                f"device {wish.name} was not {step} within {self._times.build:g} s{why}"
+            ) from None
+        return device, servers
+
+    def _refuse_old(self, device: Device) -> None:
+        if self._now() - device.created_at > self._times.deliverable:
+            raise CloudTimeout(
+                f"device {device.name} was ordered at {device.created_at:%Y-%m-%d %H:%M:%S} UTC,"
+                " too long ago to be given away"
+            )
+
+    async def _mark(self, device: Device) -> None:
+        for attempt in range(1, _MARK_TRIES + 1):
+            try:
+                return await self._calls.run(partial(self._cloud.mark_delivered, device))
+            except (CloudTimeout, CloudUnavailable):
+                if attempt == _MARK_TRIES:
+                    raise
+                await asyncio.sleep(attempt)
+        raise AssertionError("not reached")
+
+    async def _discard(self, name: str, marking: asyncio.Event) -> None:
+        """Delete what there is of a device, unless an earlier run of the job delivered it."""
+        device = await self._calls.run(partial(self._cloud.find_device, name))
+        if device is not None and (marking.is_set() or not device.delivered):
+            await self._calls.run(partial(self._cloud.delete_device, device))
+
+
+class Progress:
+    """Looks at listings until the device `name` is active and has its address.
+
+    `seen` is told of each sight of it. Raises CloudError when that will not come any more.
+    """
+
+    def __init__(self, name: str, seen: Callable[[Device], None]) -> None:
+        self._name = name
+        self._seen = seen
+        self._missed: int | None = None  # None: never in a listing so far
+
+    def __call__(self, devices: Devices) -> Device | None:
+        """Return the device once it is good, None while it is not."""
+        device = devices.get(self._name)
+        if device is None:
+            if self._missed is not None:
+                self._missed += 1
+                if self._missed >= _GONE_AFTER:
+                    raise BuildFailed(f"device {self._name} was deleted while it was built")
+            return None
+        self._missed = 0
+        self._seen(device)
+        if device.state is DeviceState.BUILDING:
+            crash_point("while_building")
+        return _good(device) if _settled(device) else None
+
+
+def _settled(device: Device) -> bool:
+    return device.state is not DeviceState.BUILDING and (
+        device.state is not DeviceState.ACTIVE or device.address is not None
+    )
+
+
+def _good(device: Device) -> Device:
+    """Return an active device; raises the error of one that will never be."""
+    match device.state:
+        case DeviceState.FAILED:
+            kind: type[CloudError] = NoCapacity if device.out_of_room else BuildFailed
+            raise kind(f"device {device.name} failed: {device.fault or 'no reason is given'}")
+        case DeviceState.DELETING:
+            raise BuildFailed(f"device {device.name} is being deleted")
+        case DeviceState.BUILDING | DeviceState.ACTIVE:
+            return device

@@ -1,0 +1,313 @@
+"""A cloud of files for the pool manager's own tests: `[mgm] cloud = tests.support.file_cloud`.
+
+It lives in the folder that LIBRA_FILE_CLOUD names, so that new processes find what killed ones
+left. Devices are real libra_worker processes, or nothing at all where a file `farm` says that
+`tests.support.device_farm` plays them. A device goes wrong as the words of its flavor say
+("slow3 mute"), and each call is noted in `calls`, with its time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from libra_common.settings import Settings
+from libra_pool_mgm.clouds.base import Address, Device, DeviceState, DeviceWish
+from libra_pool_mgm.clouds.errors import (
+    BadRequest,
+    CloudTimeout,
+    CloudUnavailable,
+    Conflict,
+    NotFound,
+    QuotaExceeded,
+    Unauthorized,
+)
+
+FOLDER = "LIBRA_FILE_CLOUD"
+
+Record = dict[str, Any]
+
+
+def make_cloud(settings: Settings) -> FileCloud:
+    servers = ",".join(str(server) for server in settings.gearman.servers)
+    return FileCloud(folder=Path(os.environ[FOLDER]), servers=servers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileCloud:
+    """The cloud in `folder`; its devices connect to the job servers `servers`."""
+
+    folder: Path
+    servers: str = ""
+
+    def check(self) -> None:
+        self._called("check")
+        if (self.folder / "locked").exists():
+            raise Unauthorized("wrong password")
+
+    def close(self) -> None:
+        pass
+
+    # -- devices ---------------------------------------------------------------------------
+
+    def create_device(self, wish: DeviceWish) -> Device:
+        self._called("create_device")
+        words = (wish.flavor or "").split()
+        if "unknown" in words:
+            raise BadRequest("there is no flavor unknown")
+        if "quota" in words:
+            raise QuotaExceeded("1 requested, 0 left")
+        if "unseen" in words:
+            raise CloudTimeout("nothing heard")
+        with self._locked():
+            record = self._read("devices", wish.name)
+            if record is None:
+                record = self._new_device(wish, words)
+        if "lost" in words:
+            raise CloudTimeout("nothing heard")
+        return _device(record)
+
+    def _new_device(self, wish: DeviceWish, words: list[str]) -> Record:
+        slow = next((float(word[4:]) for word in words if word.startswith("slow")), 0.2)
+        record: Record = {
+            "id": str(uuid.uuid4()),
+            "name": wish.name,
+            "key": wish.key,
+            "words": words,
+            "created_at": time.time(),
+            "ready_at": time.time() + slow,
+            "delivered": False,
+            "image": wish.image or "file",
+            "az": wish.az or "file",
+            "pid": 0,
+        }
+        if "mute" not in words and not (self.folder / "farm").exists():
+            record["pid"] = self._start_worker(wish.name)
+        self._write("devices", wish.name, record)
+        return record
+
+    def _start_worker(self, name: str) -> int:
+        place = self.folder / "w" / name[-12:]
+        place.mkdir(parents=True)
+        config = place / "libra.cfg"
+        config.write_text(
+            f"[DEFAULT]\nlog_file = {place / 'log'}\n[gearman]\nservers = {self.servers}\n"
+            f"[worker]\nname = {name}\npid = {place / 'pid'}\nslots = 1\n"
+            f"[worker:haproxy]\nstate_dir = {place / 'state'}\nrun_dir = {place / 'run'}\n"
+            f"log_dir = {place / 'logs'}\nuser = root\ngroup = root\n"
+        )
+        environment = {k: v for k, v in os.environ.items() if k != "LIBRA_CRASH_AT"}
+        with (place / "stderr").open("wb") as stderr:
+            return subprocess.Popen(
+                [sys.executable, "-m", "libra_worker.main", "--config-file", str(config)],
+                start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                stdout=stderr,
+                stderr=stderr,
+                env=environment,
+            ).pid
+
+    def devices(self) -> list[Device]:
+        self._called("devices")
+        with self._locked():
+            return [_device(record) for record in self._all("devices")]
+
+    def find_device(self, name: str) -> Device | None:
+        self._called("find_device")
+        with self._locked():
+            record = self._read("devices", name)
+        return None if record is None else _device(record)
+
+    def mark_delivered(self, device: Device) -> None:
+        self._called("mark_delivered")
+        with self._locked():
+            record = self._read("devices", device.name)
+            if record is None:
+                raise NotFound(f"no device {device.name}")
+            self._write("devices", device.name, {**record, "delivered": True})
+        if "unmarked" in record["words"]:
+            raise CloudTimeout("nothing heard of the mark")
+
+    def delete_device(self, device: Device) -> None:
+        self._called("delete_device")
+        with self._locked():
+            record = self._read("devices", device.name)
+            if record is None:
+                return
+            if "faildel" in record["words"]:
+                self._write("devices", device.name, {**record, "fault": "the disk is stuck"})
+                return
+            if record["pid"]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(record["pid"], signal.SIGKILL)
+            (self.folder / "devices" / device.name).unlink()
+            for address in self._all("addresses"):
+                if address["device"] == device.name:
+                    self._write("addresses", address["ip"], {**address, "device": None})
+
+    # -- floating IPs ------------------------------------------------------------------------
+
+    def create_address(self, *, key: str) -> Address:
+        self._called("create_address")
+        with self._locked():
+            records = self._all("addresses")
+            found = next((record for record in records if record["key"] == key), None)
+            if found is None:
+                if (self.folder / "no-addresses").exists():
+                    raise QuotaExceeded("no address is left")
+                found = {
+                    "id": str(uuid.uuid4()),
+                    "ip": self._free_ip([record["ip"] for record in records]),
+                    "key": key,
+                    "device": None,
+                    "created_at": time.time(),
+                    "delivered": False,
+                }
+                self._write("addresses", found["ip"], found)
+        if (self.folder / "lose-addresses").exists():
+            raise CloudTimeout("nothing heard")
+        return _address(found)
+
+    def _free_ip(self, taken: list[str]) -> str:
+        # Of the loopback, so that a check by TCP has something to connect to.
+        return next(ip for n in range(1, 250) if (ip := f"127.0.113.{n}") not in taken)
+
+    def addresses(self) -> list[Address]:
+        self._called("addresses")
+        with self._locked():
+            return [_address(record) for record in self._all("addresses")]
+
+    def find_address(self, ip: str) -> Address | None:
+        self._called("find_address")
+        with self._locked():
+            record = self._read("addresses", ip)
+        return None if record is None else _address(record)
+
+    def mark_address_delivered(self, address: Address) -> None:
+        self._called("mark_address_delivered")
+        self._change_address(address, delivered=True)
+
+    def assign_address(self, address: Address, device: Device) -> None:
+        self._called("assign_address")
+        found = self.find_address(address.ip)
+        if found is not None and found.device not in (None, device.name):
+            raise Conflict(f"{address.ip} is held by {found.device}")
+        if not (self.folder / "assign-nothing").exists():
+            self._change_address(address, device=device.name)
+
+    def remove_address(self, address: Address, device: Device) -> None:  # noqa: ARG002
+        self._called("remove_address")
+        self._change_address(address, device=None)
+
+    def delete_address(self, address: Address) -> None:
+        self._called("delete_address")
+        with self._locked():
+            (self.folder / "addresses" / address.ip).unlink(missing_ok=True)
+
+    def _change_address(self, address: Address, **changes: object) -> None:
+        with self._locked():
+            record = self._read("addresses", address.ip)
+            if record is None:
+                raise NotFound(f"no address {address.ip}")
+            self._write("addresses", address.ip, {**record, **changes})
+
+    # -- what only tests do --------------------------------------------------------------------
+
+    def put_device(self, name: str, *, age: float, delivered: bool) -> None:
+        """Have a device there that nobody built just now."""
+        wish = DeviceWish(key=str(uuid.uuid4()), name=name, flavor="mute")
+        with self._locked():
+            record = self._new_device(wish, ["mute"])
+            record |= {"created_at": time.time() - age, "delivered": delivered}
+            self._write("devices", name, record)
+
+    def calls(self) -> list[tuple[float, str]]:
+        """The times and names of all calls so far."""
+        path = self.folder / "calls"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [(float(line.split()[0]), line.split()[1]) for line in lines]
+
+    def end(self) -> None:
+        """End every device's process."""
+        for record in self._all("devices"):
+            if record["pid"]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(record["pid"], signal.SIGKILL)
+
+    # -- files -----------------------------------------------------------------------------------
+
+    def _called(self, name: str) -> None:
+        with (self.folder / "calls").open("a") as calls:
+            calls.write(f"{time.monotonic()} {name}\n")
+        if (self.folder / "away").exists():
+            raise CloudUnavailable("the cloud is away")
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self.folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _all(self, kind: str) -> list[Record]:
+        place = self.folder / kind
+        names = sorted(path.name for path in place.iterdir()) if place.exists() else []
+        records = [self._read(kind, name) for name in names if not name.endswith(".new")]
+        return [record for record in records if record is not None]
+
+    def _read(self, kind: str, name: str) -> Record | None:
+        try:
+            record: Record = json.loads((self.folder / kind / name).read_text())
+        except FileNotFoundError:
+            return None
+        return record
+
+    def _write(self, kind: str, name: str, record: Record) -> None:
+        place = self.folder / kind
+        place.mkdir(exist_ok=True)
+        new = place / f"{name}.new"
+        new.write_text(json.dumps(record))
+        new.rename(place / name)
+
+
+def _device(record: Record) -> Device:
+    words = record["words"]
+    ready = time.time() >= record["ready_at"]
+    failed = "fault" in record or (ready and ("fails" in words or "huge" in words))
+    active = DeviceState.ACTIVE if ready else DeviceState.BUILDING
+    fault = record.get("fault", "no such luck" if "fails" in words else "no host is large enough")
+    return Device(
+        id=record["id"],
+        name=record["name"],
+        key=record["key"],
+        state=DeviceState.FAILED if failed else active,
+        address="198.51.100.7" if ready and not failed and "homeless" not in words else None,
+        image=record["image"],
+        az=record["az"],
+        created_at=datetime.fromtimestamp(record["created_at"], UTC),
+        delivered=record["delivered"],
+        fault=fault if failed else None,
+        out_of_room=failed and "huge" in words,
+    )
+
+
+def _address(record: Record) -> Address:
+    return Address(
+        id=record["id"],
+        ip=record["ip"],
+        key=record["key"],
+        device=record["device"],
+        created_at=datetime.fromtimestamp(record["created_at"], UTC),
+        delivered=record["delivered"],
+    )
