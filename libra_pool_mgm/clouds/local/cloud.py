@@ -228,6 +228,20 @@ class LocalCloud:
                 self._unroute(record, self._device(record.device))
             self._addresses.remove(record)
 
+    # -- the end ---------------------------------------------------------------------------
+
+    def remove_everything(self) -> None:
+        """End every device, give back every floating IP, and end the outer namespace.
+
+        Raises CloudTimeout where something does not end. What is left of `folder` is its locks.
+        """
+        for device in self.devices():
+            self.delete_device(device)
+        for address in self.addresses():
+            self.delete_address(address)
+        if not self.outer.end():
+            raise CloudTimeout("the outer namespace's holder does not end")
+
     # -- records ---------------------------------------------------------------------------
 
     def _refuse_unknown(self, wish: DeviceWish) -> None:

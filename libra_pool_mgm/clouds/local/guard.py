@@ -27,7 +27,7 @@ from typing import Any
 
 from libra_pool_mgm.clouds.local import kernel
 from libra_pool_mgm.clouds.local.init import UP
-from libra_pool_mgm.clouds.local.marks import GUARD_BYTE, NETWORK_FD, OUTER_FD
+from libra_pool_mgm.clouds.local.marks import GUARD_BYTE, LOCK, NETWORK_FD, OUTER_FD
 from libra_pool_mgm.clouds.local.relay import Relay, listen, serve_until
 
 _LOOPBACK = "127.0.0.1"
@@ -40,19 +40,20 @@ class Refused(Exception):
 def main(arguments: list[str]) -> int:
     """Guard a device until it ends; 0 when it was asked to."""
     parser = argparse.ArgumentParser(prog="libra_guard", description="a local device's guard")
-    parser.add_argument("--lock", required=True, type=Path)
+    parser.add_argument("--folder", required=True, help="the device's, for who looks at processes")
+    parser.add_argument("--lock", required=True, type=int, help="descriptor of its lock file")
     parser.add_argument("--outer", required=True, type=int, help="descriptor of its namespace")
     given = parser.parse_args(arguments)
     os.dup2(given.outer, OUTER_FD, inheritable=False)
     os.close(given.outer)
-    lock = os.open(given.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    os.set_inheritable(given.lock, False)
     try:
-        kernel.hold(lock, GUARD_BYTE)
-        return _guard(lock)
+        kernel.hold(given.lock, GUARD_BYTE)
+        return _guard(given.lock)
     except (OSError, Refused) as error:
         with contextlib.suppress(OSError):
             _say({"fault": str(error)})
-        sys.stderr.write(f"guard: {error}\n")
+        sys.stderr.write(f"{error}\n")
         return 1
 
 
@@ -91,7 +92,7 @@ def _open_low_ports() -> None:
 
 def _start_init(command: list[str], lock: int) -> subprocess.Popen[bytes]:
     init = subprocess.Popen(
-        [word.format(lock=lock) if word == "{lock}" else word for word in command],
+        [str(lock) if word == LOCK else word for word in command],
         stdin=subprocess.PIPE,  # never written to: its end tells of ours
         stdout=subprocess.PIPE,
         pass_fds=(lock,),
@@ -116,8 +117,8 @@ async def _watch(init: subprocess.Popen[bytes], relays: list[Relay]) -> int:
     if asked and init.stdin is not None:
         init.stdin.close()
     code = init.wait()
-    if not asked:
-        sys.stderr.write(f"guard: the device's first process ended with exit code {code}\n")
+    if code < 0:  # otherwise it has said why itself
+        sys.stderr.write(f"the device's first process was killed by signal {-code}\n")
     return 0 if asked else 1
 
 

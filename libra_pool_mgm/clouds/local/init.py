@@ -22,7 +22,7 @@ UP = b"up\n"
 
 _MOST_FAILURES = 5
 _STEADY_SECONDS = 10.0
-_PAUSE_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
+_PAUSE_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 
 class Init:

@@ -21,3 +21,6 @@ NETWORK_FD = 20
 OUTER_FD = 21
 """A guard's and the holder's descriptor of the outer network namespace, which therefore lives as
 long as any of them does."""
+
+LOCK = "{lock}"
+"""In the command that a guard is told: the number of its descriptor of the lock file."""

@@ -16,7 +16,7 @@ from libra_common.settings.values import HostPort
 from libra_pool_mgm.clouds.errors import CloudTimeout
 from libra_pool_mgm.clouds.local import kernel, network, ranges
 from libra_pool_mgm.clouds.local.account import Account
-from libra_pool_mgm.clouds.local.marks import GUARD_BYTE, INIT_BYTE, NETWORK_FD
+from libra_pool_mgm.clouds.local.marks import GUARD_BYTE, INIT_BYTE, LOCK, NETWORK_FD
 from libra_pool_mgm.clouds.local.outer import descriptor_of
 from libra_pool_mgm.clouds.local.starting import Conversation, small_python
 
@@ -81,13 +81,22 @@ class Node:
         Raises BuildFailed, CloudTimeout or OSError, and has ended what it had started then.
         """
         self._prepare()
+        # Opened here: a guard whose builder was killed never meets the lock of the next one.
+        lock = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._converse(outer, lock)
+        finally:
+            os.close(lock)
+
+    def _converse(self, outer: int, lock: int) -> None:
         words = [
             *small_python("libra_pool_mgm.clouds.local.guard"),
-            f"--lock={self.lock}",
+            f"--folder={self._folder}/",
+            f"--lock={lock}",
             f"--outer={outer}",
         ]
         log = self._folder / "guard.log"
-        with Conversation(words, descriptors=[outer], log=log) as guard:
+        with Conversation(words, descriptors=[outer, lock], log=log) as guard:
             crash_point("local_guard_started")
             guard.hear("ready", seconds=_SECONDS)
             self._link(outer, guard.pid)
@@ -192,7 +201,7 @@ class Node:
             "--",
             *self._settings.account.prefix(),
             *small_python("libra_pool_mgm.clouds.local.init"),
-            "{lock}",
+            LOCK,
             sys.executable,
             "-m",
             "libra_worker.main",

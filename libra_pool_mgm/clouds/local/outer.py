@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network
 from pathlib import Path
 
+from libra_pool_mgm.clouds.errors import NotFound
 from libra_pool_mgm.clouds.local import kernel, network, ranges
 from libra_pool_mgm.clouds.local.marks import GUARD_BYTE, HOLDER_BYTE, OUTER_FD
 from libra_pool_mgm.clouds.local.starting import Conversation, small_python
@@ -42,6 +44,21 @@ class Outer:
             os.close(found)
             raise
         return found
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """Have the calling thread in it while the block runs, as a client of floating IPs is.
+
+        Raises NotFound while there is none.
+        """
+        found = descriptor_of(self._lock, HOLDER_BYTE, OUTER_FD)
+        if found is None:
+            raise NotFound("there is no outer namespace: no device was built yet")
+        try:
+            with kernel.entered(found):
+                yield
+        finally:
+            os.close(found)
 
     def end(self) -> bool:
         """End its holder; the namespace goes with the last device. Whether it ended in time."""
