@@ -56,27 +56,31 @@ class Network:
         self._store = PlugStore(directory=state_dir)
         self._turn = threading.Lock()
         self._plugged = Plugged()
+        self._missing: tuple[str, ...] = ()
 
     # -- changes ---------------------------------------------------------------------------
 
     def restore(self) -> tuple[str, ...]:
         """Bring all that was plugged into force again; gives the addresses not found.
 
-        May be called again for those. Raises PlugsUnreadable, or NetworkError when the namespace
-        cannot be used.
+        `look` goes on looking for those. Raises PlugsUnreadable, or NetworkError when the
+        namespace cannot be used.
         """
         with self._turn:
             self._plugged = self._store.load()
             self.namespace.ensure()
             self._inside(_loopback_up)
-            missing = []
-            for plug in self._plugged.plugs:
-                try:
-                    self._bring(plug, old=_NOTHING)
-                except NoSuchInterface:
-                    LOG.warning("no interface has the hardware address %s (yet)", plug.mac)
-                    missing.append(plug.mac)
-            return tuple(missing)
+            self._missing = tuple(plug.mac for plug in self._plugged.plugs)
+            self._find_missing()
+            for mac in self._missing:
+                LOG.warning("no interface has the hardware address %s (yet)", mac)
+            return self._missing
+
+    def look(self) -> None:
+        """Plug what `restore` did not find, should it be there now. Raises NetworkError."""
+        if self._missing:
+            with self._turn:
+                self._find_missing()
 
     def plug_vip(self, plug: Plug) -> str:
         """Plug the load balancer's addresses; gives the interface's name.
@@ -91,7 +95,8 @@ class Network:
     def plug_network(self, plug: Plug) -> tuple[str, bool]:
         """Plug an interface towards members, or change it; gives its name and if it was there.
 
-        One that carries the load balancer's addresses keeps them where `plug` names none.
+        One that carries the load balancer's addresses keeps what of them `plug` does not name:
+        a controller that adds a subnet to that port sends its first address only.
         Raises NoSuchInterface or PlugFailed.
         """
         with self._turn:
@@ -100,6 +105,8 @@ class Network:
                 plug = replace(plug, name=old.name, allowed=old.allowed)
                 if not plug.vips:
                     plug = replace(plug, vips=old.vips, vrrp_ip=old.vrrp_ip)
+                elif old.vips[:1] and len(plug.vips) == 1:
+                    plug = replace(plug, vips=(*plug.vips, *old.vips[1:]))
                 if plug.mtu is None:
                     plug = replace(plug, mtu=old.mtu)
             return self._plug(plug, old=old), old is not None
@@ -229,6 +236,17 @@ class Network:
         return self._inside(tell)
 
     # -- the story of a plug -----------------------------------------------------------------
+
+    def _find_missing(self) -> None:
+        missing = []
+        for mac in self._missing:
+            plug = self._plugged.find(mac)
+            try:
+                if plug is not None:
+                    self._bring(plug, old=_NOTHING)
+            except NoSuchInterface:
+                missing.append(mac)
+        self._missing = tuple(missing)
 
     def _plug(self, plug: Plug, *, old: Plug | None) -> str:
         found = self._look(plug.mac)
