@@ -1,0 +1,335 @@
+"""A controller's configurations by the API: checked, served, changed, reported, ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from typing import Any
+
+import pytest
+
+from libra_haproxy.errors import HaproxyDown
+from libra_haproxy.runtime import Worker
+from tests.support.amphora import AMPHORA_ID, Amphora
+from tests.support.backends import HttpBackend
+from tests.support.load import Wrk
+from tests.support.octavia_text import (
+    BALANCER,
+    LISTENER,
+    MEMBERS,
+    OTHER_LISTENER,
+    Proxy,
+    configuration,
+)
+from tests.support.ports import free_port
+from tests.support.traffic import bodies, get, refused, serves
+from tests.support.wait import until
+
+UPLOAD = f"/1.0/loadbalancer/{AMPHORA_ID}/{BALANCER}/haproxy"
+
+
+@pytest.fixture(scope="module")
+def backends() -> Iterator[dict[str, HttpBackend]]:
+    with ExitStack() as stack:
+        yield {id_: stack.enter_context(HttpBackend(id_)) for id_ in MEMBERS}
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+def act(agent: Amphora, action: str, id_: str = BALANCER) -> Any:
+    reply = agent.call("PUT", f"/1.0/loadbalancer/{id_}/{action}")
+    return reply.status, reply.body
+
+
+def upload(agent: Amphora, text: str) -> None:
+    reply = agent.call("PUT", UPLOAD, text)
+    assert reply.status == 201, reply.body
+
+
+def ports(backends: dict[str, HttpBackend], *ids: str) -> dict[str, int]:
+    return {id_: backends[id_].port for id_ in ids or MEMBERS}
+
+
+def statuses(agent: Amphora) -> dict[str, str]:
+    return {one["uuid"]: one["status"] for one in agent.call("GET", "/1.0/listeners").body}
+
+
+def test_uploaded_configuration_is_kept_as_it_came_and_served_from_the_next_start(
+    amphora: Amphora, backends: dict[str, HttpBackend], port: int
+) -> None:
+    # Given a configuration that was uploaded
+    text = configuration(Proxy(port=port, members=ports(backends)))
+    upload(amphora, text)
+
+    # Then it is given back byte for byte, serves nothing, and its listener is stopped
+    reply = amphora.call("GET", f"/1.0/loadbalancer/{BALANCER}/haproxy")
+    assert (reply.status, reply.body) == (200, text)
+    assert refused(port)
+    assert statuses(amphora) == {LISTENER: "STOPPED"}
+
+    # When it is started
+    status, body = act(amphora, "start")
+
+    # Then it serves, and says so in the documents' words
+    assert (status, body) == (
+        202,
+        {
+            "message": "OK",
+            "details": f"Configuration file is valid\nhaproxy daemon for {BALANCER} started",
+        },
+    )
+    assert set(bodies(port, 6)) == set(MEMBERS)
+    assert statuses(amphora) == {LISTENER: "ACTIVE"}
+
+
+def test_stop_refuses_traffic_and_start_brings_it_back(
+    amphora: Amphora, backends: dict[str, HttpBackend], port: int
+) -> None:
+    upload(amphora, configuration(Proxy(port=port, members=ports(backends))))
+    act(amphora, "start")
+
+    assert act(amphora, "stop")[0] == 202
+    assert refused(port)
+    assert statuses(amphora) == {LISTENER: "STOPPED"}
+
+    assert act(amphora, "reload")[0] == 202
+    assert get(port).status == 200
+
+
+def test_members_come_go_and_change_weight_without_a_reload(
+    amphora: Amphora, backends: dict[str, HttpBackend], port: int
+) -> None:
+    # Given two members that serve
+    first, second, third = MEMBERS
+    upload(amphora, configuration(Proxy(port=port, members=ports(backends, first, second))))
+    act(amphora, "start")
+    worker = _worker_pid(amphora)
+
+    # When one is added, one removed and one re-weighted
+    upload(amphora, configuration(Proxy(port=port, members=ports(backends, *MEMBERS))))
+    assert act(amphora, "reload")[0] == 202
+    assert set(bodies(port, 9)) == set(MEMBERS)
+    changed = Proxy(port=port, members=ports(backends, second, third), weights={second: 0})
+    upload(amphora, configuration(changed))
+    assert act(amphora, "reload")[0] == 202
+
+    # Then only those with a weight answer, and it was one process all the time
+    assert set(bodies(port, 6)) == {third}
+    assert _worker_pid(amphora) == worker
+
+    # And a reload that has other reasons changes nothing of that
+    more = Proxy(
+        port=port,
+        members=ports(backends, second, third),
+        weights={second: 0},
+        frontend_lines=("http-request set-header X-More yes",),
+    )
+    upload(amphora, configuration(more))
+    assert act(amphora, "reload")[0] == 202
+    assert _worker_pid(amphora) != worker
+    assert set(bodies(port, 6)) == {third}
+
+
+@pytest.mark.slow
+def test_no_request_is_lost_by_reloads(
+    amphora: Amphora, backends: dict[str, HttpBackend], port: int
+) -> None:
+    # Given kept-alive and new connections all the time
+    def text(mark: int) -> str:
+        lines = (f"http-request set-header X-Mark {mark}",)
+        return configuration(
+            Proxy(port=port, members=ports(backends), frontend_lines=lines, check="")
+        )
+
+    upload(amphora, text(0))
+    act(amphora, "start")
+    loads = [Wrk(port, seconds=8, keep_alive=keep) for keep in (True, False)]
+
+    # When it is reloaded ten times
+    for mark in range(1, 11):
+        upload(amphora, text(mark))
+        assert act(amphora, "reload")[0] == 202
+
+    # Then none failed
+    for load in loads:
+        tally = load.tally()
+        assert tally.done > 0
+        assert not tally.failures
+
+
+def test_configuration_with_a_fault_changes_nothing_and_names_the_senders_line(
+    amphora: Amphora, backends: dict[str, HttpBackend], port: int
+) -> None:
+    # Given one that serves
+    good = configuration(Proxy(port=port, members=ports(backends)))
+    upload(amphora, good)
+    act(amphora, "start")
+
+    # When one comes that HAProxy refuses
+    lines = good.split("\n")
+    at = lines.index("    option redispatch")
+    lines[at] = "    option no-such-option"
+    reply = amphora.call("PUT", UPLOAD, "\n".join(lines))
+
+    # Then its words come back with the line's number in what was sent
+    assert reply.status == 400
+    assert reply.body["message"] == "Invalid request"
+    assert f"[haproxy.cfg:{at + 1}]" in reply.body["details"]
+    assert str(amphora.folder) not in reply.body["details"]
+
+    # And what was there is there still, over a reload too
+    assert amphora.call("GET", f"/1.0/loadbalancer/{BALANCER}/haproxy").body == good
+    assert act(amphora, "reload")[0] == 202
+    assert get(port).status == 200
+
+
+def test_refused_first_configuration_leaves_nothing(amphora: Amphora) -> None:
+    reply = amphora.call("PUT", UPLOAD, "frontend x\n    lua-load /tmp/x.lua\n")
+    assert reply.status == 400
+    assert "lua-load" in reply.body["details"]
+    assert amphora.call("GET", "/1.0/listeners").body == []
+    assert amphora.call("GET", f"/1.0/loadbalancer/{BALANCER}/haproxy").status == 404
+    assert not list((amphora.state_dir / "balancers").iterdir())
+
+
+def test_listener_is_an_error_while_its_haproxy_hangs_and_none_of_this_is_an_http_error(
+    amphora: Amphora, backends: dict[str, HttpBackend], port: int
+) -> None:
+    # Given a HAProxy that hangs
+    upload(amphora, configuration(Proxy(port=port, members=ports(backends))))
+    act(amphora, "start")
+    pids = [pid for pid in amphora.pids() if pid == _worker_pid(amphora)]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+
+    # Then its listener is in error, and active again as soon as it answers
+    assert statuses(amphora) == {LISTENER: "ERROR"}
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    until(lambda: statuses(amphora) == {LISTENER: "ACTIVE"}, "the listener is active")
+
+
+def test_port_that_is_taken_fails_the_start_and_leaves_what_was(
+    amphora: Amphora, backends: dict[str, HttpBackend], port: int
+) -> None:
+    # Given one that serves, and another program's port
+    upload(amphora, configuration(Proxy(port=port, members=ports(backends))))
+    act(amphora, "start")
+    taken = backends[MEMBERS[0]].port
+
+    # When a configuration wants that port
+    upload(amphora, configuration(Proxy(port=taken, members=ports(backends, MEMBERS[1]))))
+    status, body = act(amphora, "reload")
+
+    # Then the reload fails with the reason, and the old one serves on
+    assert status == 500
+    assert body["message"] == "Error reloading haproxy"
+    assert "Address already in use" in body["details"]
+    assert get(port).status == 200
+    assert statuses(amphora) == {LISTENER: "ACTIVE"}
+
+
+def test_one_of_two_listeners_is_deleted_and_the_other_serves_on(
+    amphora: Amphora, backends: dict[str, HttpBackend], port: int
+) -> None:
+    # Given two listeners of a load balancer
+    other = free_port()
+    upload(
+        amphora,
+        configuration(
+            Proxy(port=port, members=ports(backends, MEMBERS[0])),
+            Proxy(id=OTHER_LISTENER, port=other, members=ports(backends, MEMBERS[1])),
+        ),
+    )
+    act(amphora, "start")
+    assert statuses(amphora) == {LISTENER: "ACTIVE", OTHER_LISTENER: "ACTIVE"}
+
+    # When one is deleted
+    assert amphora.call("DELETE", f"/1.0/listeners/{LISTENER}").status == 200
+
+    # Then the other serves on, and it is not in the configuration any more
+    assert statuses(amphora) == {OTHER_LISTENER: "ACTIVE"}
+    assert refused(port)
+    assert serves(other, MEMBERS[1].encode())
+    text = amphora.call("GET", f"/1.0/loadbalancer/{BALANCER}/haproxy").body
+    assert LISTENER not in text
+
+    # And with the last one all is gone: processes, files, sockets
+    assert amphora.call("DELETE", f"/1.0/listeners/{OTHER_LISTENER}").status == 200
+    assert refused(other)
+    assert not list((amphora.state_dir / "balancers").iterdir())
+    assert not list(amphora.run_dir.glob("*/admin.sock"))
+    assert amphora.call("DELETE", f"/1.0/listeners/{OTHER_LISTENER}").status == 404
+    until(lambda: not amphora.pids(), "no process is left")
+
+
+def test_pools_and_members_are_told_truly(
+    amphora: Amphora, backends: dict[str, HttpBackend], port: int
+) -> None:
+    # Given a pool with a member that is there and one that is not
+    members = {MEMBERS[0]: backends[MEMBERS[0]].port, MEMBERS[1]: free_port()}
+    upload(amphora, configuration(Proxy(port=port, members=members)))
+    act(amphora, "start")
+
+    # Then the dead one is DOWN, and the pool DEGRADED
+    def told() -> Any:
+        return amphora.call("GET", f"/v0.1/listeners/{LISTENER}").body
+
+    until(lambda: told()["pools"][0]["status"] == "DEGRADED", "the pool is degraded")
+    assert told() == {
+        "status": "ACTIVE",
+        "uuid": LISTENER,
+        "type": "HTTP",
+        "pools": [
+            {
+                "uuid": "399bbf4b-5f6c-4370-a61e-ed2ff2fc9387",
+                "status": "DEGRADED",
+                "members": [{MEMBERS[0]: "UP"}, {MEMBERS[1]: "DOWN"}],
+            }
+        ],
+    }
+
+
+def test_killed_agent_comes_back_to_what_was_served_and_stopped_ones_stay_so(
+    amphora: Amphora, backends: dict[str, HttpBackend], port: int
+) -> None:
+    # Given a load balancer that serves and one that was stopped
+    stopped, its_port = "04bff5c3-5862-4a13-b9e3-9b440d0ed50a", free_port()
+    upload(amphora, configuration(Proxy(port=port, members=ports(backends))))
+    act(amphora, "start")
+    text = configuration(Proxy(id=stopped, port=its_port, members=ports(backends)))
+    amphora.call("PUT", f"/v0.1/listeners/{AMPHORA_ID}/{stopped}/haproxy", text)
+    for action in ("start", "stop"):
+        assert amphora.call("PUT", f"/v0.1/listeners/{stopped}/{action}").status == 202
+    worker = _worker_pid(amphora)
+
+    # When the agent is killed and started again
+    amphora.kill()
+    assert get(port).status == 200
+    amphora.start()
+
+    # Then it has taken over the process that served meanwhile
+    assert statuses(amphora) == {LISTENER: "ACTIVE", stopped: "STOPPED"}
+    assert _worker_pid(amphora) == worker
+
+    # And after a reboot, which ends HAProxy too, the same is served
+    amphora.close()
+    amphora.start()
+    assert statuses(amphora) == {LISTENER: "ACTIVE", stopped: "STOPPED"}
+    assert get(port).status == 200
+    assert refused(its_port)
+
+
+def _worker_pid(amphora: Amphora) -> int:
+    """The process that serves; there is one."""
+    found = []
+    for socket in amphora.run_dir.glob("*/admin.sock"):
+        with suppress(HaproxyDown):
+            found.append(Worker(socket_path=socket).pid_and_digest()[0])
+    (pid,) = found
+    return pid
