@@ -1,0 +1,102 @@
+"""The devices of load balancers, and where their certificates are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+
+from libra_octavia.inventory.database import Database, now
+from libra_octavia.inventory.tables import certificates, devices
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """A device: its name in the pool, whose it is, and how far it got.
+
+    `state` is `building`, `ready` or `leaving`. `load_balancer_id` is None for one that serves
+    nobody. `amphora_id` is its id in heartbeats, `address` where its API is.
+    """
+
+    name: str
+    state: str
+    load_balancer_id: str | None = None
+    amphora_id: str | None = None
+    address: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """A certificate that was issued for a device; `reference` is where it and its key are.
+
+    `not_after` is in seconds since 1970.
+    """
+
+    serial: str
+    device: str
+    reference: str
+    not_after: float
+
+
+class Devices:
+    """The devices of a database. Every method raises InventoryAway."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def put(self, device: Device) -> None:
+        """Add a device, or bring what is known of it up to date."""
+        values = asdict(device)
+        with self._database.write() as connection:
+            found = update(devices).where(devices.c.name == device.name).values(**values)
+            if not connection.execute(found).rowcount:
+                connection.execute(insert(devices).values(created=now(), **values))
+
+    def of(self, load_balancer_id: str) -> Sequence[Device]:
+        """The devices of a load balancer, by name."""
+        return self._devices(devices.c.load_balancer_id == load_balancer_id)
+
+    def all(self) -> Sequence[Device]:
+        """Every device, by name."""
+        return self._devices()
+
+    def remove(self, name: str) -> None:
+        """Forget a device and its certificates; none of that name is no fault."""
+        with self._database.write() as connection:
+            connection.execute(delete(certificates).where(certificates.c.device == name))
+            connection.execute(delete(devices).where(devices.c.name == name))
+
+    def issued(self, certificate: Certificate) -> None:
+        """Note a certificate that was made for a device of ours."""
+        with self._database.write() as connection:
+            connection.execute(insert(certificates).values(**asdict(certificate)))
+
+    def certificates(self, name: str) -> Sequence[Certificate]:
+        """The certificates of a device, the one that lasts longest first."""
+        return self._certificates(certificates.c.device == name)
+
+    def expiring(self, seconds: float) -> Sequence[Certificate]:
+        """Those that end within `seconds` where the device has none that lasts longer."""
+        found: dict[str, Certificate] = {}
+        for one in self._certificates():
+            found.setdefault(one.device, one)
+        with self._database.read() as connection:
+            limit = float(connection.scalar(select(now())) or 0.0) + seconds
+        return [one for one in found.values() if one.not_after <= limit]
+
+    def _devices(self, *conditions: Any) -> Sequence[Device]:
+        columns = [column for column in devices.c if column.name != "created"]
+        with self._database.read() as connection:
+            rows = connection.execute(select(*columns).where(*conditions).order_by(devices.c.name))
+            return [Device(**row._mapping) for row in rows]
+
+    def _certificates(self, *conditions: Any) -> Sequence[Certificate]:
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(certificates)
+                .where(*conditions)
+                .order_by(certificates.c.not_after.desc(), certificates.c.serial)
+            )
+            return [Certificate(**row._mapping) for row in rows]

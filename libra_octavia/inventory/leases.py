@@ -1,0 +1,148 @@
+"""Who works on a load balancer: one at a time, for a limited time, by the database's clock.
+
+Each claim gets the next fencing number. A holder that slept past its lease cannot complete
+anything here, and a device refuses its older number.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, exists, or_, select, update
+
+from libra_octavia.errors import LeaseLost
+from libra_octavia.inventory.database import Database, now
+from libra_octavia.inventory.tables import intents, load_balancers, objects, totals
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lease:
+    """The right to work on a load balancer; `attempts` counts failures in a row before it."""
+
+    load_balancer_id: str
+    fence: int
+    holder: str
+    attempts: int
+
+
+class Leases:
+    """The leases of a database; each lasts `seconds` unless renewed. Raises InventoryAway."""
+
+    def __init__(self, database: Database, *, seconds: float) -> None:
+        self._database = database
+        self._seconds = seconds
+        self._who = f"{socket.gethostname()[:64]}:{os.getpid()}"
+
+    def claim(self, load_balancer_id: str, *, early: bool = False) -> Lease | None:
+        """Take a load balancer that is known, due and held by nobody; None where that is not so.
+
+        With `early` its time need not have come.
+        """
+        # Unique even within a process, so that two threads never take themselves for one.
+        holder = f"{self._who}:{uuid.uuid4().hex}"
+        row = load_balancers.c
+        conditions = [
+            row.id == load_balancer_id,
+            or_(row.holder.is_(None), row.expires <= now()),
+        ]
+        if not early:
+            conditions.append(row.not_before <= now())
+        with self._database.write() as connection:
+            connection.execute(
+                update(load_balancers)
+                .where(*conditions)
+                .values(holder=holder, fence=row.fence + 1, expires=now() + self._seconds)
+            )
+            taken = connection.execute(
+                select(row.fence, row.attempts).where(
+                    row.id == load_balancer_id, row.holder == holder
+                )
+            ).one_or_none()
+        if taken is None:
+            return None
+        return Lease(
+            load_balancer_id=load_balancer_id,
+            fence=taken.fence,
+            holder=holder,
+            attempts=taken.attempts,
+        )
+
+    def renew(self, lease: Lease) -> None:
+        """Keep it for another while. Raises LeaseLost where somebody else took it meanwhile."""
+        with self._database.write() as connection:
+            # One that ran out and that nobody took is still ours: nothing happened in between.
+            self._held(connection, lease, expires=now() + self._seconds)
+
+    def complete(self, lease: Lease, numbers: Iterable[int]) -> None:
+        """Forget intents that are served, and let the load balancer go. Raises LeaseLost."""
+        with self._database.write() as connection:
+            self._held(connection, lease, holder=None, attempts=0, last_error=None, not_before=0.0)
+            self._forget(connection, lease, numbers)
+
+    def postpone(
+        self,
+        lease: Lease,
+        seconds: float,
+        *,
+        seen: int,
+        error: str | None = None,
+        done: Iterable[int] = (),
+    ) -> None:
+        """Let it go, to be looked at again after `seconds`; an `error` counts as an attempt.
+
+        `seen` is the highest number of the intents that were known: what was asked for since then
+        is not delayed. Raises LeaseLost.
+        """
+        mine = intents.c.load_balancer_id == lease.load_balancer_id
+        with self._database.write() as connection:
+            newer = connection.scalar(select(exists().where(mine, intents.c.number > seen)))
+            self._held(
+                connection,
+                lease,
+                holder=None,
+                attempts=lease.attempts + (error is not None),
+                last_error=error,
+                not_before=0.0 if newer else now() + seconds,
+            )
+            self._forget(connection, lease, done)
+
+    def forget(self, lease: Lease) -> None:
+        """Erase a load balancer that is deleted, with all that is known of it. Raises LeaseLost."""
+        with self._database.write() as connection:
+            self._held(connection, lease, holder=None)
+            gone = lease.load_balancer_id
+            for table in (intents, objects, totals):
+                connection.execute(delete(table).where(table.c.load_balancer_id == gone))
+            connection.execute(delete(load_balancers).where(load_balancers.c.id == gone))
+
+    @staticmethod
+    def _held(connection: Connection, lease: Lease, **changed: object) -> None:
+        done = connection.execute(
+            update(load_balancers)
+            .where(
+                load_balancers.c.id == lease.load_balancer_id,
+                load_balancers.c.holder == lease.holder,
+                load_balancers.c.fence == lease.fence,
+            )
+            .values(**changed)
+        )
+        if not done.rowcount:
+            raise LeaseLost(
+                f"load balancer {lease.load_balancer_id}: the lease with fence {lease.fence} was"
+                " taken by another"
+            )
+
+    @staticmethod
+    def _forget(connection: Connection, lease: Lease, numbers: Iterable[int]) -> None:
+        done = sorted(numbers)
+        if done:
+            connection.execute(
+                delete(intents).where(
+                    intents.c.load_balancer_id == lease.load_balancer_id,
+                    intents.c.number.in_(done),
+                )
+            )

@@ -1,0 +1,105 @@
+"""The inventory's tables. Whoever changes one writes a migration of it too; a test compares both.
+
+Times are seconds since 1970 by the database's own clock, so that controllers whose clocks differ
+agree on who holds what.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+_ID = String(64)
+_NUMBER = BigInteger().with_variant(Integer, "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+load_balancers = Table(
+    "load_balancers",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    # The lease: the fence counts claims and never falls while the row lives.
+    Column("fence", BigInteger, nullable=False),
+    Column("holder", String(128)),
+    Column("expires", Float(53), nullable=False),
+    # Back-off: when to look again, after how many attempts, and what the last one said.
+    Column("not_before", Float(53), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("last_error", Text),
+)
+
+intents = Table(
+    "intents",
+    metadata,
+    Column("number", _NUMBER, primary_key=True, autoincrement=True),
+    Column("operation", String(16), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("object_id", _ID, nullable=False),
+    # Empty until it is known to which load balancer the parent belongs.
+    Column("load_balancer_id", _ID, index=True),
+    Column("parent_kind", String(16)),
+    Column("parent_id", _ID),
+    Column("changed", JSON, nullable=False),
+    Column("previous", JSON, nullable=False),
+    Column("created", Float(53), nullable=False),
+    sqlite_autoincrement=True,
+)
+
+objects = Table(
+    "objects",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("load_balancer_id", _ID, nullable=False, index=True),
+)
+
+devices = Table(
+    "devices",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("load_balancer_id", _ID, index=True),
+    Column("state", String(16), nullable=False),
+    Column("amphora_id", _ID),
+    Column("address", String(64)),
+    Column("created", Float(53), nullable=False),
+)
+
+certificates = Table(
+    "certificates",
+    metadata,
+    Column("serial", String(64), primary_key=True),
+    Column("device", String(255), ForeignKey("devices.name", ondelete="CASCADE"), nullable=False),
+    # The certificate and its key stay in files of the controller; this is where.
+    Column("reference", Text, nullable=False),
+    Column("not_after", Float(53), nullable=False),
+    Index("ix_certificates_not_after", "not_after"),
+)
+
+totals = Table(
+    "totals",
+    metadata,
+    Column("listener_id", _ID, primary_key=True),
+    Column("load_balancer_id", _ID, nullable=False, index=True),
+    Column("active_connections", BigInteger, nullable=False),
+    Column("bytes_in", BigInteger, nullable=False),
+    Column("bytes_out", BigInteger, nullable=False),
+    Column("request_errors", BigInteger, nullable=False),
+    Column("total_connections", BigInteger, nullable=False),
+)
