@@ -148,20 +148,21 @@ class Store:
             _new(path).unlink(missing_ok=True)
 
     def confirm(self) -> None:
-        """Keep the present pair as the last one that was proved in force.
+        """Keep the present state as the last one that was proved in force. Raises DiskError.
 
-        A second name is enough: files here are replaced, never written into. The names are not
-        waited for, since a pair that was not kept is only proved once more.
+        The name is not waited for: after a power cut it is only proved once more.
         """
+        try:
+            _keep(self._state)
+        except OSError as error:
+            raise DiskError(f"cannot write in {self._directory}: {error.strerror}") from error
+
+    def keep_text(self) -> None:
+        """Keep HAProxy's file of that state beside it, on disk for sure. Raises DiskError."""
         try:
             with self.config.open("rb") as file:
                 os.fsync(file.fileno())
-            for path in (self.config, self._state):
-                _new(path).unlink(missing_ok=True)
-                os.link(path, _new(path))
-                _new(path).rename(_good(path))
-                # Between two names of one file a rename does nothing.
-                _new(path).unlink(missing_ok=True)
+            _keep(self.config)
         except OSError as error:
             raise DiskError(f"cannot write in {self._directory}: {error.strerror}") from error
 
@@ -252,3 +253,12 @@ def _new(path: Path) -> Path:
 
 def _good(path: Path) -> Path:
     return path.with_name(path.name + ".good")
+
+
+def _keep(path: Path) -> None:
+    """Give a file a second name; that is enough, since files here are never written into."""
+    _new(path).unlink(missing_ok=True)
+    os.link(path, _new(path))
+    _new(path).rename(_good(path))
+    # Between two names of one file a rename does nothing.
+    _new(path).unlink(missing_ok=True)

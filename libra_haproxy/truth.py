@@ -81,9 +81,9 @@ class Truth:
             LOG.error("change %d failed: %s; restoring", wanted.generation, error)
             self._undo()
             raise
+        self._keep_as_good()
         crash_point("after_confirm")
         self.state = wanted
-        self._afterwards.add(self._keep_as_good)
         if isinstance(way, ByReload):
             self.sound = wanted
         return wanted
@@ -145,6 +145,13 @@ class Truth:
             self._store.confirm()
         except DiskError as error:
             LOG.warning("the last good state is not kept: %s", error)
+        self._afterwards.add(self._keep_text)
+
+    def _keep_text(self) -> None:
+        try:
+            self._store.keep_text()
+        except DiskError as error:
+            LOG.warning("the last good file is not kept: %s", error)
 
     def _bury(self) -> None:
         """Leave nothing of a load balancer: no process, no file."""

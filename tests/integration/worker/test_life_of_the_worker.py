@@ -287,6 +287,7 @@ def test_a_stored_state_that_cannot_be_served_is_no_start_and_is_kept(
     # Given a node whose port was taken by a stranger while it was down
     port = free_port()
     assert node.update(lb(port, a.node())).ok
+    # (killed right after the answer: what was acknowledged is never taken back)
     node.kill()
     node.stop_haproxy()
     with HttpBackend("stranger", port):

@@ -85,6 +85,7 @@ def test_what_was_not_proved_is_replaced_by_the_last_good(tmp_path: Path) -> Non
         assert store.pending()
         if generation == 1:
             store.confirm()
+            store.keep_text()
             assert not store.pending()
     assert store.restore()
     assert (store.load(), store.text(), store.pending()) == (state(1), "one", False)
@@ -121,6 +122,7 @@ def test_erasing_leaves_the_stored_state_alone(tmp_path: Path) -> None:
     store.stage(state(1), "one")
     store.commit()
     store.confirm()
+    store.keep_text()
     store.keep_history(b"{}")
     store.entomb(State(status=Status.DELETED, generation=2, model=None))
     store.erase()
