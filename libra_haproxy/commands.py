@@ -12,6 +12,7 @@ from libra_haproxy.plan import (
     Operation,
     RemoveServer,
     SetAddress,
+    SetCertificate,
     SetInUse,
     SetWeight,
 )
@@ -46,6 +47,8 @@ def commands(operations: Iterable[Operation]) -> Iterator[Token]:
             case SetInUse(backend, name, in_use):
                 word = "ready" if in_use else "maint"
                 yield Token(f"set server {_place(backend, name)} state {word}")
+            case SetCertificate():
+                pass  # its key must be in no line: `loaded.py` carries it out
             case OpenFrontend(frontend):
                 yield Token(f"enable frontend {tokens.name(frontend)}")
             case CloseFrontend(frontend):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 
 from libra_haproxy.model import LoadBalancer, Model
 from libra_haproxy.runtime import ServerRow
@@ -51,6 +51,15 @@ def differences(
         found += _servers(lb, rows.pop(lb.backend, {}))
     found += [f"{backend} is still there" for backend in sorted(rows)]
     return found
+
+
+def certificate_differences(model: Model, leaves: Collection[str]) -> list[str]:
+    """Say which certificates are not among those that HAProxy has, given by their fingerprints."""
+    return [
+        f"{lb.frontend} does not have the certificate {lb.tls.certificate.name}"
+        for lb in model.load_balancers
+        if lb.tls and lb.tls.certificate.leaf not in leaves
+    ]
 
 
 def _servers(lb: LoadBalancer, seen: dict[str, _Seen]) -> list[str]:

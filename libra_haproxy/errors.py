@@ -68,6 +68,18 @@ class TooFewFiles(EngineError):
     code = "too_few_files"
 
 
+class BadCertificate(EngineError):
+    """What should be a certificate with its key is none. Nothing changed; no key is quoted."""
+
+    code = "config_refused"
+
+
+class CertificateMissing(EngineError):
+    """A certificate that a configuration names is not there. Nothing changed."""
+
+    code = "config_refused"
+
+
 class NotInForce(EngineError):
     """HAProxy answered, but what it serves is not what was asked for."""
 

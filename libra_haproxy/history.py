@@ -24,8 +24,9 @@ from libra_haproxy.store import Store
 
 LOG = logging.getLogger(__name__)
 
-SCHEMA = 1
-"""The number of the stored form; a history of another one is begun anew."""
+SCHEMA = 2
+"""The number of the stored form; a history of a higher one is begun anew. 2 is 1 with TLS, and
+written only where an entry has some."""
 
 KEPT = 5
 """How many configurations are kept."""
@@ -166,10 +167,10 @@ def encode(entries: list[Entry]) -> bytes:
 
 
 def decode(data: bytes) -> list[Entry]:
-    """Read the stored form, oldest first. Raises ValueError on damage or another schema."""
+    """Read the stored form, oldest first. Raises ValueError on damage or a newer schema."""
     stored = json.loads(data)
     schema = stored.get("schema") if isinstance(stored, dict) else None
-    if schema != SCHEMA:
+    if schema not in range(1, SCHEMA + 1):
         raise ValueError(f"the stored history has schema {schema!r}, this release reads {SCHEMA}")
     return _FORM.validate_python(stored.get("entries"))
 
@@ -181,5 +182,7 @@ def _text(entry: Entry) -> bytes:
 
 def _encoded(texts: list[bytes]) -> bytes:
     """One entry a line, for those who look into the file."""
-    head = f'{{"schema": {SCHEMA}, "entries": [\n'.encode()
+    # Text of others has its quotes escaped, so this can be nothing but the field.
+    schema = 2 if any(b'"tls": {' in text for text in texts) else 1
+    head = f'{{"schema": {schema}, "entries": [\n'.encode()
     return head + b",\n".join(texts) + b"\n]}\n"

@@ -8,7 +8,7 @@ and has changed nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from functools import partial
 from libra_common.logs import current_job
 from libra_haproxy import numbering, reports
 from libra_haproxy.afterwards import Afterwards
+from libra_haproxy.certificates import Bundle
 from libra_haproxy.errors import (
     ConfigRefused,
     EngineError,
@@ -87,22 +88,31 @@ class Instance:
         with self._turn():
             self._truth.open()
             self._history.open(self._truth.state)
+            self._store.certificates.sweep()
 
     def close(self) -> None:
         """Give the Instance up; HAProxy goes on serving."""
         with self._turn():
             self._store.unlock()
 
-    def apply(self, wanted: Model, *, generation: int | None = None) -> Applied:
+    def apply(
+        self,
+        wanted: Model,
+        *,
+        generation: int | None = None,
+        certificates: Iterable[Bundle] = (),
+    ) -> Applied:
         """Make `wanted` the whole configuration; a suspended load balancer stays suspended.
 
-        `generation` is the sender's own number of it, None where it has none. Returns the state
-        in force, which may be that of a later call that waited together with this one. Raises
-        StaleGeneration where a newer one, or another of the same number, is in force, or another
-        EngineError; it has changed nothing then.
+        `certificates` has those that `wanted` names; one that was given before need not be
+        given again as long as a configuration here names it. `generation` is the sender's own
+        number of it, None where it has none. Returns the state in force, which may be that of a
+        later call that waited together with this one. Raises StaleGeneration where a newer one,
+        or another of the same number, is in force, BadCertificate or CertificateMissing, or
+        another EngineError; it has changed nothing then.
         """
         wish = Wish(model=wanted, generation=generation, job=current_job())
-        with self._turn(wish) as ours:
+        with self._kept(wanted, certificates), self._turn(wish) as ours:
             if ours:
                 self._grant(wish)
         return wish.outcome()
@@ -115,11 +125,12 @@ class Instance:
         with self._turn():
             self.must_exist()
             kept = self._history.find(entry)
-            return self._apply(
-                Wish(model=kept.model, generation=generation, job=current_job()),
-                reason=f"rollback to {entry}",
-                restores=entry,
-            )
+            with self._kept(kept.model):
+                return self._apply(
+                    Wish(model=kept.model, generation=generation, job=current_job()),
+                    reason=f"rollback to {entry}",
+                    restores=entry,
+                )
 
     def suspend(self) -> State:
         """Refuse all traffic until `enable`, over restarts and reboots; cut what is going on."""
@@ -141,6 +152,7 @@ class Instance:
         with self._turn():
             self._truth.delete()
             self._history.forget()
+            self._store.certificates.sweep()
             return self._truth.state
 
     def look(self) -> None:
@@ -223,6 +235,15 @@ class Instance:
             if ours:
                 self._afterwards.finish()
             yield ours
+
+    @contextmanager
+    def _kept(self, model: Model, certificates: Iterable[Bundle] = ()) -> Iterator[None]:
+        """Have the certificates of `model` on disk, and erase afterwards what nothing names."""
+        try:
+            with self._store.certificates.kept(model, certificates):
+                yield
+        finally:
+            self._afterwards.add(self._store.certificates.sweep)
 
     def _grant(self, wish: Wish) -> None:
         """Carry out a configuration and those that wait right behind it, in one change."""

@@ -81,6 +81,44 @@ class Timeouts:
     connect: int = 30_000
 
 
+class Alpn(StrEnum):
+    """What may be spoken over TLS, in the words of RFC 7301."""
+
+    H2 = "h2"
+    HTTP_1_1 = "http/1.1"
+
+
+class TlsVersion(StrEnum):
+    """A version of TLS in HAProxy's words (manual, 5.1 ssl-min-ver)."""
+
+    TLS_1_2 = "TLSv1.2"
+    TLS_1_3 = "TLSv1.3"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """What is known of a certificate without its key, which is kept apart (`certificates.py`).
+
+    `name` is made of all its content, `leaf` is the SHA-1 fingerprint of the server's own
+    certificate in upper-case hexadecimal, by which HAProxy tells what it serves.
+    """
+
+    name: str
+    leaf: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tls:
+    """How a listener ends TLS: with which certificate, from which version on, to speak what.
+
+    `alpn` is in order of preference; none leaves it to the client.
+    """
+
+    certificate: Certificate
+    alpn: tuple[Alpn, ...] = (Alpn.H2, Alpn.HTTP_1_1)
+    oldest: TlsVersion = TlsVersion.TLS_1_2
+
+
 MOST_MOVABLE = 1000
 """Above this the words that let servers move cost more at each start than a reload at a move."""
 
@@ -90,8 +128,8 @@ class LoadBalancer:
     """One listener with its pool of servers.
 
     `sticky` keeps a client on its server (a cookie for HTTP, the source address for TCP).
-    `retries` counts further attempts to connect. `label` is the owner's own id of it, for answers
-    and archives only.
+    `retries` counts further attempts to connect. With `tls` clients speak TLS to it. `label` is
+    the owner's own id of it, for answers and archives only.
     """
 
     protocol: Protocol
@@ -102,6 +140,7 @@ class LoadBalancer:
     timeouts: Timeouts = Timeouts()
     retries: int = 3
     sticky: bool = True
+    tls: Tls | None = None
     label: str | None = None
 
     @property

@@ -76,6 +76,7 @@ def make_instance(settings: InstanceSettings) -> Instance:
         haproxy=settings.haproxy,
         bind=settings.bind or default_bind(),
         admin_socket=admin_socket,
+        certificates=store.certificates,
         lingering=Lingering(master=master, seconds=settings.linger),
         maxconn=settings.maxconn,
         open_files=lambda: resource.getrlimit(resource.RLIMIT_NOFILE)[1],

@@ -6,9 +6,10 @@ addresses with the same weights, each in use or in maintenance, and the same fro
 cannot keep it is a reload.
 
 At run time (manual, 9.3): servers come, go, move, change their weight, and are put in and out of
-use; frontends are closed and opened. Everything else (ports, protocols, algorithms, monitors,
-timeouts, backup flags) is fixed when a process starts. Nothing here depends on HAProxy's release:
-what differs between them (`cookie` with `add server`, verdicts of reloads) is not used.
+use; a certificate is exchanged for another; frontends are closed and opened. Everything else
+(ports, protocols, algorithms, monitors, timeouts, backup flags) is fixed when a process starts.
+Nothing here depends on HAProxy's release: what differs between them (`cookie` with `add server`,
+verdicts of reloads) is not used.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from libra_haproxy.model import LoadBalancer, Model, Server, State
+from libra_haproxy.model import Certificate, LoadBalancer, Model, Server, State
 
 MOST_OPERATIONS = 200
 """Above this a reload is the cheaper way: an added server costs some 60 us, a reload some 40 ms."""
@@ -68,6 +69,15 @@ class SetInUse:
 
 
 @dataclass(frozen=True)
+class SetCertificate:
+    """Another certificate for new connections of a frontend, in place of `old`."""
+
+    frontend: str
+    old: Certificate
+    new: Certificate
+
+
+@dataclass(frozen=True)
 class OpenFrontend:
     """Listen again."""
 
@@ -82,7 +92,14 @@ class CloseFrontend:
 
 
 Operation: TypeAlias = (
-    AddServer | RemoveServer | SetWeight | SetAddress | SetInUse | OpenFrontend | CloseFrontend
+    AddServer
+    | RemoveServer
+    | SetWeight
+    | SetAddress
+    | SetInUse
+    | SetCertificate
+    | OpenFrontend
+    | CloseFrontend
 )
 
 
@@ -120,7 +137,7 @@ def plan(old: State, new: State, *, most: int = MOST_OPERATIONS) -> Plan:
         fixed = _fixed_differences(before[protocol], lb)
         if fixed:
             return ByReload(f"{lb.frontend}: {', '.join(fixed)} changed")
-        operations += _servers(before[protocol], lb)
+        operations += [*_certificate(before[protocol], lb), *_servers(before[protocol], lb)]
     if len(operations) > most:
         return ByReload(f"{len(operations)} changes at once")
     return AtRunTime(tuple(operations))
@@ -142,6 +159,8 @@ def _fixed_differences(old: LoadBalancer, new: LoadBalancer) -> list[str]:
     """Which of the parts that a process cannot change are different."""
     names = ("port", "algorithm", "monitor", "timeouts", "retries", "sticky", "movable")
     found = [name for name in names if getattr(old, name) != getattr(new, name)]
+    if old.tls != new.tls and not list(_certificate(old, new)):
+        found.append("tls")
     before = {server.name: server for server in old.servers}
     both = [(before[server.name], server) for server in new.servers if server.name in before]
     found += [
@@ -150,6 +169,18 @@ def _fixed_differences(old: LoadBalancer, new: LoadBalancer) -> list[str]:
         if any(getattr(one, name) != getattr(other, name) for one, other in both)
     ]
     return found
+
+
+def _certificate(old: LoadBalancer, new: LoadBalancer) -> Iterator[Operation]:
+    """The change of a certificate, if that is all that changes of TLS.
+
+    HAProxy tells a new one by its fingerprint only: other issuers of the same need a reload.
+    """
+    if old.tls is None or new.tls is None or old.tls == new.tls:
+        return
+    before, after = old.tls.certificate, new.tls.certificate
+    if replace(old.tls, certificate=after) == new.tls and before.leaf != after.leaf:
+        yield SetCertificate(new.frontend, before, after)
 
 
 def _servers(old: LoadBalancer, new: LoadBalancer) -> Iterator[Operation]:

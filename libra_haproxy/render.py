@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import jinja2
 
 from libra_haproxy import tokens
-from libra_haproxy.model import LoadBalancer, Model, Monitor, MonitorType, Protocol, Server
+from libra_haproxy.model import LoadBalancer, Model, Monitor, MonitorType, Protocol, Server, Tls
 from libra_haproxy.tokens import Token
 
 _NO_DIGEST = tokens.digest("0" * 16)
@@ -32,12 +32,14 @@ Without `ssl` nothing of it is sent."""
 class Place:
     """What the file says of its machine: where to listen, the sockets, the connection limit.
 
-    `bind` holds IP addresses; with `::` IPv4 is served by the same socket.
+    `bind` holds IP addresses; with `::` IPv4 is served by the same socket. `certificates` is the
+    directory of the certificates' files.
     """
 
     bind: tuple[str, ...]
     admin_socket: Path
     maxconn: int
+    certificates: Path
 
     @property
     def log_socket(self) -> Path:
@@ -73,7 +75,7 @@ def render(model: Model, *, suspended: bool, place: Place) -> Rendered:
         peers_socket=tokens.file(place.peers_socket),
         log_socket=tokens.file(place.log_socket),
         digest=_NO_DIGEST,
-        load_balancers=[_view(lb, bind=place.bind) for lb in model.load_balancers],
+        load_balancers=[_view(lb, place) for lb in model.load_balancers],
     )
     digest = hashlib.sha256(text.encode("ascii")).hexdigest()[: len(_NO_DIGEST)]
     marked = text.replace(f"str({_NO_DIGEST})", f"str({digest})", 1)
@@ -101,7 +103,7 @@ def _template() -> jinja2.Template:
     return environment.get_template("haproxy.cfg.j2")
 
 
-def _view(lb: LoadBalancer, *, bind: Sequence[str]) -> dict[str, Any]:
+def _view(lb: LoadBalancer, place: Place) -> dict[str, Any]:
     """One load balancer as the template reads it: tokens, booleans and lists."""
     monitor = lb.monitor
     return {
@@ -111,8 +113,9 @@ def _view(lb: LoadBalancer, *, bind: Sequence[str]) -> dict[str, Any]:
         "backend": tokens.name(lb.backend),
         "binds": [
             {"endpoint": tokens.endpoint(address, lb.port), "dual": address == "::"}
-            for address in bind
+            for address in place.bind
         ],
+        "tls": _tls(lb.tls, place.certificates) if lb.tls else None,
         "algorithm": tokens.keyword(lb.algorithm),
         "client_timeout": tokens.milliseconds(lb.timeouts.client),
         "server_timeout": tokens.milliseconds(lb.timeouts.server),
@@ -148,6 +151,18 @@ def server_words(lb: LoadBalancer, server: Server) -> Token:
         _check_words(lb.monitor),
         *([tokens.keyword("backup")] if server.backup else []),
         *([_POOL] if lb.protocol is Protocol.HTTP and lb.movable else []),
+    )
+
+
+def _tls(tls: Tls, certificates: Path) -> Token:
+    """The words behind an address that make its clients speak TLS (manual, 5.1)."""
+    return tokens.words(
+        tokens.keyword("ssl"),
+        tokens.keyword("crt"),
+        tokens.file(certificates / f"{tokens.digest(tls.certificate.name)}.pem"),
+        tokens.keyword("ssl-min-ver"),
+        tokens.keyword(tls.oldest),
+        *([tokens.keyword("alpn"), tokens.alpn(tls.alpn)] if tls.alpn else []),
     )
 
 

@@ -44,6 +44,8 @@ _SERVER_COLUMNS = (
 _OWN = "GLOBAL"
 """The frontend of HAProxy's own sockets."""
 
+_SAFE_PAYLOAD = re.compile(r"([A-Za-z0-9+/= -]+\n)+", re.ASCII)  # an empty line would end it
+
 _SAFE_COMMAND = re.compile(r"[A-Za-z0-9_.:/@!|#()\[\], -]+", re.ASCII)
 
 
@@ -98,10 +100,17 @@ class Processes:
     old_workers: tuple[Process, ...]
 
 
-def ask(path: Path, line: str, *, deadline: Deadline) -> str:
-    """Send one line to the socket at `path` and return the whole answer."""
+def ask(path: Path, line: str, *, deadline: Deadline, payload: str = "") -> str:
+    """Send one line to the socket at `path` and return the whole answer.
+
+    A `payload` is PEM that the command takes (management guide, 9.3 on payloads).
+    """
     if not _SAFE_COMMAND.fullmatch(line.replace(";", " ")):
         raise ValueError(f"not a plain runtime command: {line!r}")
+    if payload:
+        if not _SAFE_PAYLOAD.fullmatch(payload):
+            raise ValueError("not a plain payload of a runtime command")
+        line = f"{line} <<\n{payload}"
     chunks = []
     try:
         with socket.socket(socket.AF_UNIX) as connection:

@@ -13,14 +13,24 @@ from pathlib import Path
 
 from libra_common.crash import crash_point
 from libra_haproxy import commands, limits, runtime
+from libra_haproxy.certificates import Certificates
 from libra_haproxy.check import check, must_be_there
-from libra_haproxy.confirm import differences
+from libra_haproxy.confirm import certificate_differences, differences
 from libra_haproxy.errors import EngineError, HaproxyDown, NoLoadBalancer, NotInForce
 from libra_haproxy.ledger import Books
 from libra_haproxy.lingering import Lingering
+from libra_haproxy.loaded import Loaded
 from libra_haproxy.logshelf import LogShelf
 from libra_haproxy.model import Model, Protocol, State, Traffic
-from libra_haproxy.plan import AddServer, AtRunTime, ByReload, Plan, RemoveServer, plan
+from libra_haproxy.plan import (
+    AddServer,
+    AtRunTime,
+    ByReload,
+    Plan,
+    RemoveServer,
+    SetCertificate,
+    plan,
+)
 from libra_haproxy.ports import Listen, refuse_unusable
 from libra_haproxy.process import Process
 from libra_haproxy.render import Place, Rendered, render
@@ -47,6 +57,7 @@ class Service:
         haproxy: Path,
         bind: tuple[str, ...],
         admin_socket: Path,
+        certificates: Certificates,
         lingering: Lingering,
         maxconn: int,
         open_files: Callable[[], int],
@@ -56,6 +67,8 @@ class Service:
         self._haproxy = haproxy
         self._bind = bind
         self._admin_socket = admin_socket
+        self._certificates = certificates
+        self._loaded = Loaded(socket_path=admin_socket)
         self._lingering = lingering
         self._maxconn = maxconn
         self._open_files = open_files
@@ -75,6 +88,7 @@ class Service:
             bind=self._bind,
             admin_socket=self._admin_socket,
             maxconn=limits.connections(model, open_files=open_files, wanted=self._maxconn),
+            certificates=self._certificates.directory,
         )
         return render(model, suspended=state.suspended, place=place)
 
@@ -171,6 +185,9 @@ class Service:
                     self._leaving.discard(place)
                     before.append(commands.deletion(*place))
         try:
+            for operation in way.operations:
+                if isinstance(operation, SetCertificate):
+                    self._loaded.replace(operation.old, self._certificates.read(operation.new))
             said, seen = self._worker.change(
                 commands.lines(
                     [*before, *commands.commands(way.operations), commands.marking(rendered.digest)]
@@ -253,13 +270,16 @@ class Service:
 
     def _differences(self, state: State, seen: runtime.Snapshot | None = None) -> list[str]:
         seen = seen or self._worker.look()
-        return differences(
+        found = differences(
             model_of(state),
             suspended=state.suspended,
             frontends=seen.frontends,
             servers=seen.servers,
             leaving=self._leaving,
         )
+        if any(lb.tls for lb in model_of(state).load_balancers):
+            found += certificate_differences(model_of(state), self._loaded.leaves().values())
+        return found
 
 
 def model_of(state: State) -> Model:

@@ -5,6 +5,7 @@
                      proved in force    ledger/            the keeper's own: bytes that went through
                                         history.json       the last configurations, for a rollback
                                         reports.json       what METRICS has reported
+                                        certificates/      with their keys (`certificates.py`)
 
 The rule: the rename of `state.json` is the moment of a change. Before it, a crash leaves the old
 state; after it, the new one, and `haproxy.cfg` is made again from the truth where it does not fit
@@ -26,11 +27,13 @@ import pydantic
 
 from libra_common.crash import crash_point
 from libra_haproxy import reports
+from libra_haproxy.certificates import Certificates, named_by
 from libra_haproxy.errors import DiskError, InstanceInUse, StateUnreadable
 from libra_haproxy.model import State
 
-SCHEMA = 1
-"""The number of the stored form; a higher one is refused, a lower one would be translated."""
+SCHEMA = 2
+"""The number of the stored form; a higher one is refused. 2 is 1 with TLS, and written only where
+there is some: a release that knows 1 alone reads all that it could serve."""
 
 _STATE = pydantic.TypeAdapter(State)
 
@@ -38,8 +41,9 @@ _STATE = pydantic.TypeAdapter(State)
 def encode(state: State) -> bytes:
     """The stored form of a state: JSON with a schema number."""
     body = _STATE.dump_python(state, mode="json")
+    schema = 2 if state.model is not None and named_by(state.model) else 1
     # Without an indent: that would be ten times slower, and 10,000 servers are a megabyte.
-    return (json.dumps({"schema": SCHEMA, "state": body}) + "\n").encode("ascii")
+    return (json.dumps({"schema": schema, "state": body}) + "\n").encode("ascii")
 
 
 def decode(data: bytes) -> State:
@@ -47,7 +51,7 @@ def decode(data: bytes) -> State:
     try:
         stored: Any = json.loads(data)
         schema = stored["schema"]
-        if schema != SCHEMA:
+        if schema not in range(1, SCHEMA + 1):
             raise StateUnreadable(
                 f"the stored state has schema {schema!r} and this release reads {SCHEMA}"
             )
@@ -70,6 +74,9 @@ class Store:
         self.ledger = directory / "ledger" / "ledger.json"
         self._state = directory / "state.json"
         self._history = directory / "history.json"
+        self.certificates = Certificates(
+            directory / "certificates", group=group, mentioned=self._mention
+        )
 
     def lock(self, door: str) -> None:
         """Own the directory until this process ends, in the name of `door`.
@@ -212,6 +219,18 @@ class Store:
             _new(self._history).rename(self._history)
         except OSError as error:
             raise DiskError(f"cannot rename in {self._directory}: {error.strerror}") from error
+
+    def _mention(self, name: str) -> bool:
+        """Whether any of the files names a certificate; in one that cannot be read, it may be."""
+        files = [*map(_new, self._named), *map(_good, self._named), *self._named]
+        try:
+            return any(name.encode("ascii") in (self._read(file) or b"") for file in files)
+        except StateUnreadable:
+            return True
+
+    @property
+    def _named(self) -> tuple[Path, ...]:
+        return self._state, self.config, self._history
 
     def _read(self, path: Path) -> bytes | None:
         try:

@@ -15,10 +15,12 @@ from __future__ import annotations
 import functools
 import ipaddress
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}", re.ASCII)
 _PROXY = re.compile(r"[A-Za-z0-9_.:-]{1,255}")
+_ALPN = re.compile(r"[a-z][a-z0-9./-]{0,31}", re.ASCII)
 _URI = re.compile(r"/[A-Za-z0-9._~!$&()*+,;=:@/?%-]{0,1023}", re.ASCII)
 _PATH = re.compile(r"/[A-Za-z0-9_.,+@/-]*", re.ASCII)
 
@@ -57,6 +59,11 @@ def keyword(text: str) -> Token:
 def variable(text: str) -> Token:
     """The value of a variable of ours, as a sample (manual, 7.3.2 var)."""
     return Token(f"var({_matched(_NAME, text, 'a variable')})")
+
+
+def alpn(protocols: Sequence[str]) -> Token:
+    """Names of application protocols, in order of preference (manual, 5.1 alpn)."""
+    return Token(",".join(_matched(_ALPN, one, "a protocol") for one in protocols))
 
 
 def number(value: int, *, low: int = 0, high: int = 2**31 - 1) -> Token:

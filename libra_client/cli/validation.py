@@ -96,6 +96,7 @@ def haproxy_cfg(request: Update, settings: Settings) -> str:
     haproxy = settings.haproxy
     wanted, _ = numbering.assign(to_model(request), previous=None, next_numbers={})
     place = Place(
+        certificates=Path("/"),  # no message of a worker names one
         bind=haproxy.bind_address or _EVERYWHERE,
         admin_socket=haproxy.run_dir / "admin.sock",
         maxconn=haproxy.maxconn,

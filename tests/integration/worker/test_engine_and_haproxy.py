@@ -14,11 +14,17 @@ from libra_haproxy.model import Model
 from libra_haproxy.numbering import assign
 from libra_haproxy.render import Place, render
 from tests.support.backends import HttpBackend
+from tests.support.certificates import bundle
 from tests.support.need import program
 from tests.support.node import Node
 from tests.support.ports import free_port
 from tests.support.wait import until
-from tests.unit.haproxy.models import MODELS, PATHS
+from tests.unit.haproxy.models import CERTIFICATES, MODELS, PATHS
+
+
+@pytest.fixture(scope="module")
+def pem() -> str:
+    return bundle("libra.example").pem
 
 
 @settings(
@@ -26,9 +32,16 @@ from tests.unit.haproxy.models import MODELS, PATHS
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(MODELS)
-def test_whatever_may_be_asked_for_haproxy_accepts(tmp_path: Path, model: Model) -> None:
+def test_whatever_may_be_asked_for_haproxy_accepts(tmp_path: Path, pem: str, model: Model) -> None:
     model, _ = assign(model, previous=None, next_numbers={})
-    place = Place(bind=("127.0.0.1", "::1"), admin_socket=tmp_path / "s", maxconn=1000)
+    place = Place(
+        bind=("127.0.0.1", "::1"),
+        admin_socket=tmp_path / "s",
+        maxconn=1000,
+        certificates=tmp_path,
+    )
+    for certificate in CERTIFICATES:
+        (tmp_path / f"{certificate.name}.pem").write_text(pem)
     for suspended in (False, True):
         file = tmp_path / "haproxy.cfg"
         file.write_text(render(model, suspended=suspended, place=place).text)

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from libra_haproxy.model import (
     Algorithm,
+    Alpn,
+    Certificate,
     LoadBalancer,
     Model,
     Monitor,
@@ -15,6 +17,8 @@ from libra_haproxy.model import (
     Protocol,
     Server,
     Timeouts,
+    Tls,
+    TlsVersion,
 )
 
 NODE_IDS = (
@@ -31,6 +35,13 @@ MONITORS = st.builds(
     timeout=st.integers(1, 3600),
     attempts=st.integers(1, 100),
     path=PATHS,
+)
+CERTIFICATES = [Certificate(name=f"{n:064x}", leaf=f"{n:040X}") for n in range(3)]
+TLS = st.builds(
+    Tls,
+    certificate=st.sampled_from(CERTIFICATES),
+    alpn=st.lists(st.sampled_from(Alpn), max_size=2, unique=True).map(tuple),
+    oldest=st.sampled_from(TlsVersion),
 )
 SERVERS = st.builds(
     Server,
@@ -64,6 +75,7 @@ def _load_balancers(protocol: Protocol, port: int) -> st.SearchStrategy[LoadBala
         ),
         retries=st.integers(0, 100),
         sticky=st.booleans(),
+        tls=st.none() | TLS,
         label=st.none() | st.text(max_size=20),
     )
 

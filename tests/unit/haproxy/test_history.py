@@ -128,7 +128,7 @@ def test_a_state_that_was_put_back_is_the_newest_again(
         b"[]",
         b"\xff",
         b"[" * 100_000,
-        b'{"schema": 2, "entries": []}',
+        b'{"schema": 3, "entries": []}',
         b'{"schema": 1}',
         b'{"schema": 1, "entries": [{"number": "x"}]}',
     ],

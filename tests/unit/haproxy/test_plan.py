@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libra_haproxy import commands
-from libra_haproxy.model import LoadBalancer, Model, Protocol, Server, State, Status
+from libra_haproxy.model import (
+    LoadBalancer,
+    Model,
+    Protocol,
+    Server,
+    State,
+    Status,
+    Tls,
+    TlsVersion,
+)
 from libra_haproxy.numbering import assign
 from libra_haproxy.plan import (
     AddServer,
@@ -19,13 +28,15 @@ from libra_haproxy.plan import (
     Operation,
     RemoveServer,
     SetAddress,
+    SetCertificate,
     SetInUse,
     SetWeight,
     plan,
 )
-from tests.unit.haproxy.models import MODELS, SERVERS
+from tests.unit.haproxy.models import CERTIFICATES, MODELS, SERVERS
 
 Served = dict[str, dict[str, Server]]
+Ended = dict[str, Tls | None]
 
 
 def active(model: Model) -> State:
@@ -46,6 +57,26 @@ def as_served(server: Server) -> Server:
     return replace(server, node_id=str(server.node_id))
 
 
+def ended(model: Model | None) -> Ended:
+    """How a fresh start from a model ends TLS, by frontend."""
+    assert model is not None
+    return {lb.frontend: lb.tls for lb in model.load_balancers}
+
+
+def exchanged(before: Ended, operations: tuple[Operation, ...]) -> Ended:
+    """How a process ends TLS after the operations."""
+    now = dict(before)
+    for operation in operations:
+        if isinstance(operation, SetCertificate):
+            tls = now[operation.frontend]
+            assert tls is not None
+            assert tls.certificate == operation.old
+            # HAProxy finds what is to be replaced by its fingerprint, and shows what came so.
+            assert operation.old.leaf != operation.new.leaf
+            now[operation.frontend] = replace(tls, certificate=operation.new)
+    return now
+
+
 def carried_out(before: Served, operations: tuple[Operation, ...]) -> Served:
     """What a process serves after the operations, by the meaning of each."""
     now = {backend: dict(servers) for backend, servers in before.items()}
@@ -62,6 +93,8 @@ def carried_out(before: Served, operations: tuple[Operation, ...]) -> Served:
                 now[backend][name] = replace(now[backend][name], address=address, port=port)
             case SetInUse(backend, name, in_use):
                 now[backend][name] = replace(now[backend][name], enabled=in_use)
+            case SetCertificate():
+                pass
             case _:
                 raise AssertionError(operation)
     return now
@@ -82,7 +115,8 @@ def neighbours(draw: st.DrawFn) -> tuple[State, State]:
         fresh = [s for s in draw(st.lists(SERVERS, max_size=4)) if str(s.node_id) not in taken]
         unique = {str(s.node_id): s for s in fresh if s.node_id is not None}
         servers = (*kept, *unique.values()) or lb.servers
-        lbs.append(replace(lb, servers=servers))
+        tls = lb.tls and replace(lb.tls, certificate=draw(st.sampled_from(CERTIFICATES)))
+        lbs.append(replace(lb, servers=servers, tls=tls))
     new, _ = assign(Model(load_balancers=tuple(lbs)), previous=old, next_numbers=free)
     return active(old), active(new)
 
@@ -93,6 +127,7 @@ def test_a_plan_carried_out_on_the_old_gives_the_new(states: tuple[State, State]
     found = plan(old, new)
     if isinstance(found, AtRunTime):
         assert carried_out(served(old.model), found.operations) == served(new.model)
+        assert exchanged(ended(old.model), found.operations) == ended(new.model)
     else:
         # Then something changed that a process cannot change
         assert found.reason
@@ -105,6 +140,7 @@ def test_any_two_states_have_a_plan_that_is_right(a: Model, b: Model) -> None:
     found = plan(active(first), active(second))
     if isinstance(found, AtRunTime):
         assert carried_out(served(first), found.operations) == served(second)
+        assert exchanged(ended(first), found.operations) == ended(second)
 
 
 @given(MODELS)
@@ -148,6 +184,19 @@ def test_what_a_process_cannot_change_is_a_reload_by_name(
     found = plan(one(A), one(A, **fields) if "servers" not in fields else one(*fields["servers"]))
     assert isinstance(found, ByReload)
     assert word in found.reason
+
+
+def test_another_certificate_is_exchanged_and_other_rules_of_tls_are_a_reload() -> None:
+    first, second, _ = CERTIFICATES
+    tls = Tls(certificate=first)
+    assert plan(one(A, tls=tls), one(A, tls=Tls(certificate=second))) == AtRunTime(
+        (SetCertificate("http-in", first, second),)
+    )
+    same_leaf = replace(second, leaf=first.leaf)
+    for other in (None, replace(tls, oldest=TlsVersion.TLS_1_3), Tls(certificate=same_leaf)):
+        found = plan(one(A, tls=tls), one(A, tls=other))
+        assert isinstance(found, ByReload)
+        assert "tls" in found.reason
 
 
 def test_a_label_is_no_reason_for_anything() -> None:

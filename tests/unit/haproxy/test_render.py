@@ -15,7 +15,12 @@ from libra_haproxy.render import Place, render
 from libra_haproxy.tokens import BadToken
 from tests.unit.haproxy.models import MODELS
 
-PLACE = Place(bind=("127.0.0.1",), admin_socket=Path("/run/libra/admin.sock"), maxconn=1000)
+PLACE = Place(
+    bind=("127.0.0.1",),
+    admin_socket=Path("/run/libra/admin.sock"),
+    maxconn=1000,
+    certificates=Path("/var/lib/libra/certificates"),
+)
 
 
 def numbered(model: Model) -> Model:

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libra_haproxy.errors import InstanceInUse, StateUnreadable
-from libra_haproxy.model import Protocol, State, Status, Traffic
+from libra_haproxy.model import LoadBalancer, Model, Protocol, State, Status, Tls, Traffic
 from libra_haproxy.store import SCHEMA, Store, decode, encode
-from tests.unit.haproxy.models import MODELS
+from tests.unit.haproxy.models import CERTIFICATES, MODELS
 
 STATES = st.builds(
     State,
@@ -63,6 +63,17 @@ def test_the_releases_before_and_after_read_each_others_state(state: State) -> N
     # And a field of the release after is passed over, as that release's reader passed over ours
     stored["state"]["of_the_release_after"] = 1
     assert decode(json.dumps(stored).encode()) == before
+
+
+def test_only_a_state_with_tls_is_more_than_the_release_before_reads() -> None:
+    lb = LoadBalancer(protocol=Protocol.HTTP, port=80, servers=())
+    plain, ended = (
+        State(model=Model(load_balancers=(one,)))
+        for one in (lb, replace(lb, tls=Tls(certificate=CERTIFICATES[0])))
+    )
+    assert json.loads(encode(plain))["schema"] == 1
+    assert json.loads(encode(ended))["schema"] == 2
+    assert decode(encode(ended)) == ended
 
 
 def state(generation: int) -> State:
