@@ -94,16 +94,18 @@ class FileCloud:
             "pid": 0,
         }
         if "mute" not in words and not (self.folder / "farm").exists():
-            record["pid"] = self._start_worker(wish.name)
+            # An ill one knows of a second job server, which is not there.
+            more = ",127.0.0.1:1" if "ill" in words else ""
+            record["pid"] = self._start_worker(wish.name, self.servers + more)
         self._write("devices", wish.name, record)
         return record
 
-    def _start_worker(self, name: str) -> int:
+    def _start_worker(self, name: str, servers: str) -> int:
         place = self.folder / "w" / name[-12:]
         place.mkdir(parents=True)
         config = place / "libra.cfg"
         config.write_text(
-            f"[DEFAULT]\nlog_file = {place / 'log'}\n[gearman]\nservers = {self.servers}\n"
+            f"[DEFAULT]\nlog_file = {place / 'log'}\n[gearman]\nservers = {servers}\n"
             f"[worker]\nname = {name}\npid = {place / 'pid'}\nslots = 1\n"
             f"[worker:haproxy]\nstate_dir = {place / 'state'}\nrun_dir = {place / 'run'}\n"
             f"log_dir = {place / 'logs'}\nuser = root\ngroup = root\n"
@@ -232,6 +234,31 @@ class FileCloud:
             record = self._new_device(wish, ["mute"])
             record |= {"created_at": time.time() - age, "delivered": delivered}
             self._write("devices", name, record)
+
+    def age(self, seconds: float) -> None:
+        """Make every device older."""
+        with self._locked():
+            for record in self._all("devices"):
+                older = {**record, "created_at": record["created_at"] - seconds}
+                self._write("devices", record["name"], older)
+
+    def put_address(self, *, age: float, delivered: bool) -> str:
+        """Have an address there that nobody asked for just now; return it."""
+        address = self.create_address(key=str(uuid.uuid4()))
+        created = time.time() - age
+        self._change_address(address, created_at=created, delivered=delivered)
+        return address.ip
+
+    def awake(self) -> list[str]:
+        """The names of the devices whose worker is to be played."""
+        return [one["name"] for one in self._all("devices") if "mute" not in one["words"]]
+
+    def fault(self, name: str, *, on: bool = True) -> None:
+        """Have the file `name` there or not: away, locked, assign-nothing ..."""
+        if on:
+            (self.folder / name).touch()
+        else:
+            (self.folder / name).unlink()
 
     def calls(self) -> list[tuple[float, str]]:
         """The times and names of all calls so far."""
