@@ -15,9 +15,12 @@ from libra_amphora.api.balancers import BalancersApi
 from libra_amphora.api.base import Route
 from libra_amphora.api.certificates import CertificatesApi
 from libra_amphora.api.info import InfoApi
+from libra_amphora.api.interface import InterfaceApi
 from libra_amphora.api.listeners import ListenersApi
+from libra_amphora.api.plug import PlugApi
 from libra_amphora.api.topology import TopologyApi
 from libra_amphora.api.udp import UdpApi
+from libra_amphora.api.vrrp import VrrpApi
 from libra_amphora.app import App
 from libra_amphora.balancers import Balancers
 from libra_amphora.certificates import Certificates
@@ -157,6 +160,9 @@ class Node:
             CertificatesApi(balancers=self.balancers, certificates=self.certificates),
             AgentApi(settings=self.mutable, install=self._install),
             UdpApi(),
+            PlugApi(network=self.network),
+            InterfaceApi(network=self.network),
+            VrrpApi(keepalived=self.keepalived),
         ):
             routes: Iterable[Route] = resource.routes()
             yield from routes

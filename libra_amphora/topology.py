@@ -11,6 +11,7 @@ import json
 import logging
 import threading
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -165,7 +166,12 @@ class Topology:
             return
         interface = self._network.interface_towards(wish.ha_ip)
         pair = Pair(role=wish.role, ha_ip=wish.ha_ip, secret=secret)
-        text = render(pair, interface=interface, home=self._home(wish.ha_ip))
+        text = render(
+            pair,
+            interface=interface,
+            home=self._home(wish.ha_ip),
+            source=self._source(wish.ha_ip, interface),
+        )
         self._keepalived.upload(text.encode())
         self._network.use_topology(ACTIVE_STANDBY)
         self._keepalived.start()
@@ -187,6 +193,21 @@ class Topology:
                 if address in home.subnet:
                     return replace(home, address=address)
         return None
+
+    def _source(self, shared: IPAddress, interface: str) -> IPAddress | None:
+        """What to speak from: None where the interface has an address of its own for that.
+
+        A port may be plugged with nothing but the shared address. Then it is a link-local one,
+        made from the hardware address, so that the two nodes have different ones.
+        """
+        plug = next((one for one in self._network.plugged.plugs if one.name == interface), None)
+        if shared.version == 6 or plug is None:
+            return None
+        own = [plug.vrrp_ip, *(home.address for home in plug.fixed_ips)]
+        if any(address is not None and address.version == 4 for address in own):
+            return None
+        number = zlib.crc32(plug.mac.encode()) % (254 * 254)
+        return ipaddress.IPv4Address(f"169.254.{1 + number // 254}.{1 + number % 254}")
 
     def _keep(self, wish: Wish) -> None:
         body = {

@@ -27,10 +27,13 @@ class Pair:
     secret: str = field(repr=False)
 
 
-def render(pair: Pair, *, interface: str, home: Home | None = None) -> str:
+def render(
+    pair: Pair, *, interface: str, home: Home | None = None, source: IPAddress | None = None
+) -> str:
     """The configuration of this node: `interface` has the subnet of the shared address.
 
-    `home` says how packets from that address leave; None leaves that to the main table.
+    `home` says how packets from that address leave; None leaves that to the main table. `source`
+    is what this node speaks to the other from where the interface has no address of its own.
     """
     number = int.from_bytes(_digest(pair.ha_ip.packed)[:2]) % 255 + 1
     address = str(pair.ha_ip)
@@ -61,6 +64,7 @@ def render(pair: Pair, *, interface: str, home: Home | None = None) -> str:
             "    nopreempt",
             "    accept",
             f"    advert_int {ADVERT_SECONDS}",
+            *([f"    mcast_src_ip {source}"] if source is not None else []),
             "    garp_master_refresh 5",
             "    garp_master_refresh_repeat 2",
             *authentication,

@@ -171,7 +171,10 @@ class Amphora:
                 os.kill(pid, signal.SIGCONT)
         for keeper in self.run_dir.glob("*/keeper.sock"):
             _ask(keeper, "stop")
-        until(lambda: not self.pids(), "nothing of the agent is left")
+        for pid in self.pids(b"keepalived"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        until(lambda: not self.pids(b""), "nothing of the agent is left")
 
     def __enter__(self) -> Amphora:
         return self
@@ -187,15 +190,16 @@ class Amphora:
             if path.exists()
         )
 
-    def pids(self) -> list[int]:
-        """Every keeper and HAProxy process of this agent."""
+    def pids(self, *words_of_ours: bytes) -> list[int]:
+        """Every keeper and HAProxy process of this agent, or those with other words."""
+        wanted = words_of_ours or (b"-W", b"libra_haproxy.keeper")
         needle = str(self.folder).encode()
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != os.getpid():
                 with contextlib.suppress(OSError):
                     words = (entry / "cmdline").read_bytes()
-                    if needle in words and (b"-W" in words or b"libra_haproxy.keeper" in words):
+                    if needle in words and any(word in words for word in wanted):
                         found.append(int(entry.name))
         return found
 
