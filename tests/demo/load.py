@@ -15,7 +15,7 @@ BESIDE = 400
 
 def change_under_load(scene: Scene) -> None:
     """Swap a node while clients request."""
-    with Load(scene.stage.port, keepers=KEEPERS, openers=OPENERS) as load:
+    with Load(scene.stage.target, keepers=KEEPERS, openers=OPENERS) as load:
         load.wait_for(BESIDE)
         began = time.monotonic()
         scene.submit(scene.update(1, 3))

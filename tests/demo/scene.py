@@ -8,9 +8,12 @@ from typing import Any
 
 from tests.demo.faults import Wrong
 from tests.demo.screen import Screen
-from tests.demo.stage import NAME, Stage
+from tests.demo.stage import Stage
 from tests.demo.traffic import Answer, ask, refused
 from tests.support.backends import HttpBackend
+
+POOL = "libra_pool_mgm"
+"""The pool manager's function."""
 
 REQUESTS = 20
 CONNECTIONS = 10
@@ -19,7 +22,8 @@ CONNECTIONS = 10
 class Scene:
     """One telling of the story.
 
-    `connections` counts those that its clients opened, `body_bytes` the bodies that they got.
+    `connections` counts those that its clients opened, `body_bytes` the bodies that they got,
+    `seconds` is what the last message took.
     """
 
     def __init__(self, stage: Stage, screen: Screen) -> None:
@@ -27,6 +31,7 @@ class Scene:
         self.screen = screen
         self.connections = 0
         self.body_bytes = 0
+        self.seconds = 0.0
 
     def check(self, condition: object, text: str, instead: object = "") -> None:
         """Show that `text` is so. Raises Wrong when it is not, saying what is so `instead`."""
@@ -40,15 +45,24 @@ class Scene:
         Raises Wrong unless the answer says PASS (FAIL where `ok` is false) and is the message
         with fields added.
         """
-        self.screen.sent(message, NAME)
-        result = self.stage.submit(message)
+        return self._send(message, to=self.stage.node, ok=ok, field="hpcs_response")
+
+    def order(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a message to the pool manager, as `submit` does to the node; it must say PASS."""
+        return self._send(message, to=POOL, ok=True, field="response")
+
+    def _send(self, message: Mapping[str, Any], *, to: str, ok: bool, field: str) -> dict[str, Any]:
+        self.screen.sent(message, to)
+        result = self.stage.submit(to, message, field)
+        self.seconds = result.elapsed
         added = {name: value for name, value in result.answer.items() if name not in message}
         self.screen.came_back(added, result.elapsed, ok=result.ok)
         if {name: result.answer.get(name) for name in message} != dict(message):
             raise Wrong("the answer does not hold the message as it was sent")
         if result.ok is not ok:
             wanted, got = ("PASS", result.error) if ok else ("FAIL", result.response)
-            raise Wrong(f"{message['hpcs_action']} should be answered {wanted}; instead: {got}")
+            action = message.get("hpcs_action") or message.get("action")
+            raise Wrong(f"{action} should be answered {wanted}; instead: {got}")
         return added
 
     def update(self, *numbers: int) -> dict[str, Any]:
@@ -57,7 +71,7 @@ class Scene:
 
     def update_of(self, *nodes: Mapping[str, Any]) -> dict[str, Any]:
         """The UPDATE with these nodes."""
-        balancer = {"name": "demo", "protocol": "HTTP", "port": self.stage.port}
+        balancer = {"name": "demo", "protocol": "HTTP", "port": self.stage.target.port}
         return {
             "hpcs_action": "UPDATE",
             "loadBalancers": [{**balancer, "nodes": [dict(node) for node in nodes]}],
@@ -77,7 +91,7 @@ class Scene:
 
     def expect_nodes(self, *numbers: int) -> Answer:
         """Request, and see that exactly these web servers answer; returns the last answer."""
-        answers = ask(self.stage.port, REQUESTS)
+        answers = ask(self.stage.target, REQUESTS)
         counts = self.count(answers)
         names = [f"web-{number}" for number in numbers]
         shown = ", ".join(f"{count} from {name}" for name, count in sorted(counts.items()))
@@ -96,9 +110,9 @@ class Scene:
 
     def expect_refused(self) -> None:
         """See that the load balancer's port takes no connection."""
-        count = refused(self.stage.port, CONNECTIONS)
+        count = refused(self.stage.target, CONNECTIONS)
         self.check(
             count == CONNECTIONS,
-            f"{CONNECTIONS} connections to port {self.stage.port}: all refused",
+            f"{CONNECTIONS} connections to {self.stage.target}: all refused",
             f"{count} refused",
         )

@@ -1,11 +1,12 @@
-"""The stage: gearmand, a worker with its own HAProxy, and web servers behind it.
+"""The stage: gearmand, web servers, and what serves; `alone` and `cloud` are the two kinds.
 
-All of it lives in one temporary folder and on loopback, on ports that were free, and is gone
-when the stage is left, however it is left.
+All of it lives in one temporary folder, on the host's loopback alone, on ports that were free, and
+is gone when the stage is left, however it is left.
 """
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import os
 import pwd
@@ -25,32 +26,35 @@ from libra_common.jobs import AdminClient, GearmanServer
 from libra_common.jobs.admin import FunctionStatus
 from tests.demo import sweep
 from tests.demo.faults import Missing, Wrong
+from tests.demo.traffic import Target
 from tests.support.backends import HttpBackend
 from tests.support.ports import free_port
 from tests.support.wait import until
 
 HOST = "127.0.0.1"
-NAME = "demo-node"
-"""The worker's name, which is its function in gearmand."""
+"""Where gearmand is."""
 
-_JOB_SECONDS = 20.0
-_LONGEST_FOLDER = 60  # bytes; a unix socket's path has 108 at most
+_JOB_SECONDS = 30.0
+_LONGEST_FOLDER = 35  # bytes; a unix socket's path has 108 at most
 _LAST_LINES = 12
 
 
-class Stage:
-    """What plays: started part by part by the story's first step.
+class Stage(abc.ABC):
+    """What plays: started part by part by the story's first steps.
 
-    `webs` are the web servers by the id of the node that they are, `port` is the load balancer's,
-    `user` whom root's HAProxy runs as; an ordinary user's runs as that user.
+    `webs` are the web servers by the id of the node that they are, `user` is whom root's HAProxy
+    runs as; an ordinary user's runs as that user. `node` is the name that the load balancer's
+    worker has in gearmand, `target` where its clients turn to.
     """
+
+    node = ""
+    target: Target
 
     def __init__(self, *, gearmand: str, haproxy: str) -> None:
         self.haproxy = haproxy
         self.webs: dict[int, HttpBackend] = {}
-        self.port = free_port(HOST)
         self.gearman_port = 0
-        self.user = _haproxy_user() if os.getuid() == 0 else ""
+        self.user = haproxy_user() if os.getuid() == 0 else ""
         self._gearmand = gearmand
         self._children: list[subprocess.Popen[bytes]] = []
         self._exit = contextlib.ExitStack()
@@ -59,9 +63,9 @@ class Stage:
 
     # -- starting ----------------------------------------------------------------------------
 
-    def start_web(self, number: int) -> HttpBackend:
+    def start_web(self, number: int, host: str) -> HttpBackend:
         """Start the web server that will be node `number` and answers with its own name."""
-        web = self._exit.enter_context(HttpBackend(f"web-{number}", host=HOST))
+        web = self._exit.enter_context(HttpBackend(f"web-{number}", host=host))
         self.webs[number] = web
         return web
 
@@ -89,35 +93,26 @@ class Stage:
     def _answers_or_ended(self, child: subprocess.Popen[bytes]) -> bool:
         return bool(self._version()) or _ended(child)
 
-    def start_worker(self) -> int:
-        """Start the worker, wait until gearmand knows its name, and return its process id."""
-        config = self.folder / "libra.cfg"
-        config.write_text(self._settings())
-        command = [sys.executable, "-m", "libra_worker.main", "--config-file", str(config)]
-        child = self._start(command, output="worker.out")
-        until(lambda: self.function().workers or _ended(child), f"gearmand knows {NAME}")
-        if _ended(child):
-            raise Wrong(f"the worker ended with exit code {child.returncode}")
-        return child.pid
-
-    def _settings(self) -> str:
-        sections: dict[str, dict[str, object]] = {
-            "DEFAULT": {"log_file": self.folder / "worker.log"},
-            "gearman": {"servers": f"{HOST}:{self.gearman_port}"},
-            "worker": {"name": NAME, "pid": self.folder / "worker.pid"},
-            "worker:haproxy": {
-                "haproxy": self.haproxy,
-                "bind_address": HOST,
-                "state_dir": self.folder / "state",
-                "run_dir": self.folder / "run",
-                "log_dir": self.folder / "log",
-                **({"user": self.user, "group": self.user} if self.user else {}),
-            },
-        }
-        return "".join(
-            f"[{section}]\n" + "".join(f"{name} = {value}\n" for name, value in values.items())
-            for section, values in sections.items()
+    def _start_daemon(
+        self, module: str, function: str, settings: Mapping[str, Mapping[str, object]]
+    ) -> int:
+        """Start one of our daemons, wait until gearmand knows its name; returns its process id."""
+        name = module.partition(".")[0]
+        config = self.folder / f"{name}.cfg"
+        config.write_text(
+            "".join(
+                f"[{section}]\n" + "".join(f"{key} = {value}\n" for key, value in values.items())
+                for section, values in settings.items()
+            )
         )
+        command = [sys.executable, "-m", module, "--config-file", str(config)]
+        child = self._start(command, output=f"{name}.out")
+        until(
+            lambda: self.function(function).workers or _ended(child), f"gearmand knows {function}"
+        )
+        if _ended(child):
+            raise Wrong(f"{name} ended with exit code {child.returncode}")
+        return child.pid
 
     def _start(self, command: Sequence[str], *, output: str) -> subprocess.Popen[bytes]:
         with (self.folder / output).open("ab") as file:
@@ -133,14 +128,15 @@ class Stage:
 
     # -- asking ------------------------------------------------------------------------------
 
-    def submit(self, message: Mapping[str, Any]) -> Result:
-        """Send a message to the node through gearmand."""
-        return Client([f"{HOST}:{self.gearman_port}"]).submit(NAME, message, _JOB_SECONDS)
+    def submit(self, function: str, message: Mapping[str, Any], response_field: str) -> Result:
+        """Send a message through gearmand."""
+        client = Client([f"{HOST}:{self.gearman_port}"])
+        return client.submit(function, message, _JOB_SECONDS, response_field=response_field)
 
-    def function(self) -> FunctionStatus:
-        """What gearmand says of the worker's function; `workers` are its waiting slots."""
+    def function(self, name: str) -> FunctionStatus:
+        """What gearmand says of a function; `workers` are its waiting slots."""
         found = {function.name: function for function in self._admin().status()}
-        return found.get(NAME, FunctionStatus(NAME, 0, 0, 0))
+        return found.get(name, FunctionStatus(name, 0, 0, 0))
 
     def _version(self) -> str:
         with contextlib.suppress(LibraError):
@@ -151,13 +147,17 @@ class Stage:
         return AdminClient(server=GearmanServer(HOST, self.gearman_port), timeout=2)
 
     def last_words(self, *files: str) -> str:
-        """The last lines that the parts wrote: of `files`, else of the worker's."""
+        """The last lines that the parts wrote: of `files`, else of those that serve."""
         lines: list[str] = []
-        for name in files or ("worker.out", "worker.log", "run/keeper.log"):
+        for name in files or self.logs():
             with contextlib.suppress(OSError):
                 text = (self.folder / name).read_text(errors="replace")
                 lines += text.splitlines()[-_LAST_LINES:]
         return "\n".join(lines)
+
+    @abc.abstractmethod
+    def logs(self) -> Sequence[str]:
+        """The files in the folder that say what went wrong with what serves."""
 
     # -- the end -----------------------------------------------------------------------------
 
@@ -173,10 +173,10 @@ class Stage:
 
 
 @contextlib.contextmanager
-def set_up() -> Iterator[Stage]:
+def set_up(kind: type[Stage]) -> Iterator[Stage]:
     """An empty stage. Raises Missing, with nothing done yet, where a program is not installed."""
     gearmand, haproxy = (_program(name) for name in ("gearmand", "haproxy"))
-    stage = Stage(gearmand=gearmand, haproxy=haproxy)
+    stage = kind(gearmand=gearmand, haproxy=haproxy)
     try:
         stage.folder.chmod(0o755)  # root's HAProxy runs as another user, who has to get in
         yield stage
@@ -200,7 +200,7 @@ def _same_user() -> list[str]:
     return ["--user=root"] if os.getuid() == 0 else []
 
 
-def _haproxy_user() -> str:
+def haproxy_user() -> str:
     """Whom HAProxy runs as when root starts it: `haproxy`, unless that user cannot run it.
 
     Its keeper is Python, and a checkout or an interpreter below /root is root's alone.

@@ -1,4 +1,4 @@
-"""The eight steps of the story. Each raises when something is not as it should be."""
+"""The steps in a load balancer's life. Each raises when something is not as it should be."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from tests.demo.load import change_under_load
 from tests.demo.scene import REQUESTS, Scene
-from tests.demo.stage import HOST, NAME
 from tests.demo.traffic import ask
 
 
@@ -20,37 +19,12 @@ class Step:
     play: Callable[[Scene], None]
 
 
-def start(scene: Scene) -> None:
-    """Start all parts."""
-    stage = scene.stage
-    webs = [stage.start_web(number) for number in (1, 2, 3)]
-    version = stage.start_gearmand()
-    pid = stage.start_worker()
-    rows = [
-        ("gearmand", f"{HOST}:{stage.gearman_port}", f"version {version}"),
-        ("libra_worker", NAME, f"pid {pid}, its HAProxy is {stage.haproxy}{_as_user(stage.user)}"),
-        *((web.name, f"{HOST}:{web.port}", "answers with its name") for web in webs),
-        ("load balancer", f"{HOST}:{stage.port}", "nothing there yet"),
-    ]
-    scene.screen.table(("part", "where", ""), rows)
-    known = stage.function()
-    scene.screen.line(f"as gearadmin --port {stage.gearman_port} --status tells:")
-    scene.screen.table(
-        ("function", "jobs", "running", "workers"),
-        [(known.name, known.total, known.running, known.workers)],
-    )
-    scene.check(
-        known.workers, f"gearmand knows {NAME}, and {known.workers} of its slots wait for jobs"
-    )
-    scene.expect_refused()
-
-
 def update(scene: Scene) -> None:
     """Make the load balancer."""
     added = scene.submit(scene.update(1, 2))
     scene.check(added.get("lb_status") == "ACTIVE", "the load balancer is ACTIVE", added)
     last = scene.expect_nodes(1, 2)
-    counts = scene.count(ask(scene.stage.port, REQUESTS, last.cookie))
+    counts = scene.count(ask(scene.stage.target, REQUESTS, last.cookie))
     scene.check(
         dict(counts) == {last.web: REQUESTS},
         f"{REQUESTS} requests with the cookie {last.cookie}: all from {last.web}",
@@ -115,16 +89,7 @@ def delete(scene: Scene) -> None:
     scene.check(added.get("status") == "DELETED", "STATS says that it is DELETED", added)
 
 
-def _as_user(user: str) -> str:
-    return f", run as {user}" if user else ""
-
-
 STEPS = (
-    Step(
-        "The parts start",
-        "A real gearmand, a libra_worker, and three small web servers, all on loopback.",
-        start,
-    ),
     Step(
         "UPDATE: a load balancer with two nodes",
         "One message says all that it shall be. PASS means: in force, read back from HAProxy.",

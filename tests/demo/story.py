@@ -11,15 +11,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from types import FrameType
 
 from libra_common.errors import LibraError
 from libra_common.exits import Exit
+from tests.demo import alone, cloud
 from tests.demo.faults import Missing, Stopped, Wrong
 from tests.demo.scene import Scene
 from tests.demo.screen import Row, Screen
 from tests.demo.stage import Stage, set_up
-from tests.demo.steps import STEPS
+from tests.demo.steps import Step
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -41,14 +43,16 @@ _CLEAN_UP = "Clean-up: no process and no file is left"
 class Story:
     """One telling, and what came of it."""
 
-    def __init__(self, screen: Screen) -> None:
+    def __init__(self, screen: Screen, kind: type[Stage], steps: Sequence[Step]) -> None:
+        self._kind = kind
+        self._steps = steps
         self.rows: list[Row] = []
         self._screen = screen
         self._began = time.monotonic()
 
     def tell(self) -> None:
         """Play all steps up to one that goes wrong, clean up, and note each in `rows`."""
-        with set_up() as stage:
+        with set_up(self._kind) as stage:
             self._play(stage)
             self._began = time.monotonic()
         self._note(_CLEAN_UP, good=True)
@@ -60,7 +64,7 @@ class Story:
 
     def _play(self, stage: Stage) -> None:
         scene = Scene(stage, self._screen)
-        for number, step in enumerate(STEPS, 1):
+        for number, step in enumerate(self._steps, 1):
             title = f"{number}  {step.title}"
             self._began = time.monotonic()
             self._screen.step(number, step.title, step.sentence)
@@ -69,7 +73,7 @@ class Story:
             except _FAULTS as fault:
                 self._screen.bad(f"Step {number}: {_words(fault)}", stage.last_words())
                 self._note(title, good=False)
-                rest = list(enumerate(STEPS, 1))[number:]
+                rest = list(enumerate(self._steps, 1))[number:]
                 self.rows += [Row(title=f"{n}  {one.title}", good=None) for n, one in rest]
                 return
             self._note(title, good=True)
@@ -82,10 +86,10 @@ def main() -> int:
     """Tell the story; the exit code says how it went."""
     began = time.monotonic()
     screen = Screen()
-    story = Story(screen)
     for number in _SIGNALS:
         signal.signal(number, _leave)
     screen.title("Libra: one load balancer's life", "Each message goes through gearmand.")
+    story = _choose(screen)
     try:
         story.tell()
     except Missing as fault:
@@ -99,9 +103,21 @@ def main() -> int:
     screen.summary(story.rows, seconds=time.monotonic() - began)
     if not all(row.good for row in story.rows):
         return 1
-    screen.line("Next: README.md says how to run a worker and send it messages,")
+    screen.line("Next: README.md says how to run the daemons and send them messages,")
     screen.line("      bin/libra --help what the command line client can do, docs/ the rest.")
     return 0
+
+
+def _choose(screen: Screen) -> Story:
+    """The whole story where namespaces can be had, else that of a single worker; says why."""
+    reason = cloud.why_not()
+    if not reason:
+        return Story(screen, cloud.CloudStage, cloud.STEPS)
+    screen.line(f"{reason[0].upper()}{reason[1:]}.")
+    screen.line(
+        "So there is no device and no floating IP: a single worker on loopback plays alone."
+    )
+    return Story(screen, alone.AloneStage, alone.STEPS)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

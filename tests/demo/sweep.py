@@ -11,7 +11,13 @@ from pathlib import Path
 
 _PATIENCE = 5.0  # seconds for a process to end by itself after SIGTERM
 
-_ORDER = (b"libra_worker", b"libra_haproxy.keeper", b"")
+_ORDER = (
+    b"libra_pool_mgm.main",
+    b"clouds.local.guard",
+    b"libra_worker",
+    b"libra_haproxy.keeper",
+    b"",
+)
 """Who goes first: whatever would start the next one again. All match the last."""
 
 

@@ -6,13 +6,31 @@ import http.client
 import socket
 import threading
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from tests.demo.faults import Wrong
-from tests.demo.stage import HOST
 from tests.support.wait import until
 
 _SECONDS = 5.0  # for any one answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where clients turn to: `entered` puts their thread into the network that `host` is in."""
+
+    host: str
+    port: int
+    entered: Callable[[], AbstractContextManager[None]]
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    def connect(self) -> socket.socket:
+        """A new connection; raises OSError."""
+        with self.entered():
+            return socket.create_connection((self.host, self.port), timeout=_SECONDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +51,9 @@ class Answer:
 class Browser:
     """One client; with `keep`, its requests share a connection as long as HAProxy lets them."""
 
-    def __init__(self, port: int, *, keep: bool) -> None:
-        self._connection = http.client.HTTPConnection(HOST, port, timeout=_SECONDS)
+    def __init__(self, target: Target, *, keep: bool) -> None:
+        self._target = target
+        self._connection = http.client.HTTPConnection(target.host, target.port, timeout=_SECONDS)
         self._headers = {} if keep else {"Connection": "close"}
         self._opened = 0.0
 
@@ -45,6 +64,8 @@ class Browser:
         if not kept:
             self._opened = started
         try:
+            if not kept:
+                self._connection.sock = self._target.connect()
             headers = self._headers | ({"Cookie": cookie} if cookie else {})
             self._connection.request("GET", "/", headers=headers)
             response = self._connection.getresponse()
@@ -67,18 +88,18 @@ class Browser:
         self._connection.close()
 
 
-def ask(port: int, times: int, cookie: str = "") -> list[Answer]:
+def ask(target: Target, times: int, cookie: str = "") -> list[Answer]:
     """Request `times` times, each on its own connection."""
-    browser = Browser(port, keep=False)
+    browser = Browser(target, keep=False)
     return [browser.get(cookie) for _ in range(times)]
 
 
-def refused(port: int, times: int) -> int:
+def refused(target: Target, times: int) -> int:
     """How many of `times` connections are refused; Wrong for one that fails in another way."""
     count = 0
     for _ in range(times):
         try:
-            socket.create_connection((HOST, port), timeout=_SECONDS).close()
+            target.connect().close()
         except ConnectionRefusedError:
             count += 1
         except OSError as error:
@@ -92,12 +113,12 @@ class Load:
     `keepers` of them keep their connections, `openers` open a new one for each request.
     """
 
-    def __init__(self, port: int, *, keepers: int, openers: int) -> None:
+    def __init__(self, target: Target, *, keepers: int, openers: int) -> None:
         self.answers: list[Answer] = []
         self.failures: list[str] = []
         self._over = threading.Event()
         self._threads = [
-            threading.Thread(target=self._run, args=(Browser(port, keep=keep),), daemon=True)
+            threading.Thread(target=self._run, args=(Browser(target, keep=keep),), daemon=True)
             for keep in [True] * keepers + [False] * openers
         ]
 

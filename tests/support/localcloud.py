@@ -49,6 +49,7 @@ class Site:
         self.gearmand = gearmand
         self.user = user or device_user()
         self.ranges = (devices, addresses)
+        self.haproxy = Path(program("haproxy"))
         self._stack = contextlib.ExitStack()
         os.close(self.cloud().outer.open(()))  # so that web servers can be there first
 
@@ -60,7 +61,7 @@ class Site:
             addresses=IPv4Network(addresses),
             settings=NodeSettings(
                 gearman=[HostPort(self.gearmand.host, self.gearmand.port)],
-                haproxy=Path(program("haproxy")),
+                haproxy=self.haproxy,
                 account=account(user=self.user, group=self.user),
                 devices=IPv4Network(devices),
                 message_limit=4_194_304,

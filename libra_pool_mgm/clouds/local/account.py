@@ -13,6 +13,12 @@ from pathlib import Path
 from libra_pool_mgm.clouds.errors import BadRequest
 
 _SECONDS = 20.0
+_PROBE = """
+import os, sys
+import libra_worker.main
+if not os.access(sys.argv[1], os.X_OK):
+    sys.exit(sys.argv[1] + " is not there, or not for this user to run")
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +53,10 @@ class Account:
         if self.changes:
             os.chown(folder, self.uid, self.gid)
 
-    def prove(self) -> None:
-        """See that this user can run the worker; raises BadRequest with the reason if not."""
+    def prove(self, haproxy: Path) -> None:
+        """See that this user can run the worker and HAProxy; raises BadRequest with the reason."""
         # `env`, since setpriv itself still has our rights when it looks the command up.
-        command = [*self.prefix(), "env", sys.executable, "-c", "import libra_worker.main"]
+        command = [*self.prefix(), "env", sys.executable, "-c", _PROBE, str(haproxy)]
         try:
             done = subprocess.run(
                 command,
@@ -66,7 +72,7 @@ class Account:
         if done.returncode:
             said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise BadRequest(
-                f"[mgm:local] user = {self.user}: cannot run {sys.executable} with Libra: {said}"
+                f"[mgm:local] user = {self.user}: cannot run a device's programs: {said}"
             )
 
 

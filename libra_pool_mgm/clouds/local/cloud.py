@@ -69,10 +69,7 @@ class LocalCloud:
         Raises Unauthorized, CloudUnavailable or BadRequest, each naming what is missing.
         """
         needs.prove(changes_user=self._settings.account.changes)
-        haproxy = self._settings.haproxy
-        if not (haproxy.is_file() and os.access(haproxy, os.X_OK)):
-            raise BadRequest(f"[mgm:local] haproxy: {haproxy} is no program")
-        self._settings.account.prove()
+        self._settings.account.prove(self._settings.haproxy)
         with self._locked():
             for records in (self._devices, self._addresses):
                 records.all()

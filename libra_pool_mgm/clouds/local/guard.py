@@ -44,12 +44,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--lock", required=True, type=int, help="descriptor of its lock file")
     parser.add_argument("--outer", required=True, type=int, help="descriptor of its namespace")
     given = parser.parse_args(arguments)
-    os.dup2(given.outer, OUTER_FD, inheritable=False)
-    os.close(given.outer)
-    os.set_inheritable(given.lock, False)
+    # They come under the numbers that they had at the pool manager, which may be any.
+    outer, lock = (kernel.out_of_the_way(one) for one in (given.outer, given.lock))
+    kernel.fix(outer, OUTER_FD)
     try:
-        kernel.hold(given.lock, GUARD_BYTE)
-        return _guard(given.lock)
+        kernel.hold(lock, GUARD_BYTE)
+        return _guard(lock)
     except (OSError, Refused) as error:
         with contextlib.suppress(OSError):
             _say({"fault": str(error)})
@@ -60,9 +60,7 @@ def main(arguments: list[str]) -> int:
 def _guard(lock: int) -> int:
     host = kernel.this_network()
     kernel.leave_for_a_new_network()
-    device = kernel.this_network()
-    os.dup2(device, NETWORK_FD, inheritable=False)
-    os.close(device)
+    kernel.fix(kernel.out_of_the_way(kernel.this_network()), NETWORK_FD)
     kernel.switch_loopback_on()
     _open_low_ports()
     _say({"ready": True})

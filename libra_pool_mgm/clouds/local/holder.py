@@ -27,8 +27,7 @@ def main(arguments: list[str]) -> int:
     if given.network is None:
         kernel.leave_for_a_new_network()
         given.network = kernel.this_network()
-    os.dup2(given.network, OUTER_FD, inheritable=False)
-    os.close(given.network)
+    kernel.fix(kernel.out_of_the_way(given.network), OUTER_FD)
     kernel.drop_capabilities()
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     os.write(1, READY)

@@ -22,6 +22,9 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNET = 0x40000000
 _THIS_NETWORK = "/proc/thread-self/ns/net"
 
+_HIGH = 100
+"""More than any number by which processes know each other's descriptors."""
+
 _FLOCK = "hhqqi4x"  # struct flock of fcntl(2): type, whence, start, length, pid
 _SIOCSIFFLAGS, _IFF_UP = 0x8914, 0x1  # netdevice(7)
 _CAPABILITY_VERSION = 0x20080522
@@ -68,6 +71,22 @@ def switch_loopback_on() -> None:
     """Bring `lo` up in the calling thread's network namespace."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _IFF_UP))
+
+
+# -- file descriptors ------------------------------------------------------------------------
+
+
+def out_of_the_way(descriptor: int) -> int:
+    """Move a descriptor to a high number, where it meets none that is fixed; returns that."""
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+    os.close(descriptor)
+    return moved
+
+
+def fix(descriptor: int, number: int) -> None:
+    """Have a descriptor, which is another one now, under this number alone."""
+    os.dup2(descriptor, number, inheritable=False)
+    os.close(descriptor)
 
 
 # -- locks that tell who lives ---------------------------------------------------------------

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from libra_common.crash import crash_point
 from libra_common.settings.values import HostPort
-from libra_pool_mgm.clouds.errors import CloudTimeout
+from libra_pool_mgm.clouds.errors import BuildFailed, CloudTimeout
 from libra_pool_mgm.clouds.local import kernel, network, ranges
 from libra_pool_mgm.clouds.local.account import Account
 from libra_pool_mgm.clouds.local.marks import GUARD_BYTE, INIT_BYTE, LOCK, NETWORK_FD
 from libra_pool_mgm.clouds.local.outer import descriptor_of
-from libra_pool_mgm.clouds.local.starting import Conversation, small_python
+from libra_pool_mgm.clouds.local.starting import Conversation, GuardEnded, small_python
 
 _FIRST_PORT = 4730
 _SECONDS = 10.0
@@ -78,13 +78,15 @@ class Node:
     def start(self, outer: int) -> None:
         """Make the device in the outer namespace; returns when its worker was started.
 
-        Raises BuildFailed, CloudTimeout or OSError, and has ended what it had started then.
+        Raises BuildFailed with the reason, CloudTimeout or OSError; what was started is ended then.
         """
         self._prepare()
         # Opened here: a guard whose builder was killed never meets the lock of the next one.
         lock = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             self._converse(outer, lock)
+        except GuardEnded as error:
+            raise BuildFailed(f"{error}: {self.last_words()}") from error
         finally:
             os.close(lock)
 

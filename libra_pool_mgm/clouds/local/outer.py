@@ -14,6 +14,7 @@ from libra_pool_mgm.clouds.local.marks import GUARD_BYTE, HOLDER_BYTE, OUTER_FD
 from libra_pool_mgm.clouds.local.starting import Conversation, small_python
 
 _SECONDS = 10.0
+_NOT_THERE = "there is no outer namespace: no device was built yet"
 
 
 class Outer:
@@ -26,7 +27,7 @@ class Outer:
 
     @property
     def pid(self) -> int | None:
-        """The process that holds it, for nsenter(1); None while there is none."""
+        """The process that holds it; None while there is none."""
         return kernel.holder(self._lock, HOLDER_BYTE)
 
     def open(self, guards: Iterable[Path]) -> int:
@@ -45,6 +46,14 @@ class Outer:
             raise
         return found
 
+    @property
+    def path(self) -> str:
+        """The file by which others enter it, for nsenter(1). Raises NotFound while it is not."""
+        pid = kernel.holder(self._lock, HOLDER_BYTE)
+        if pid is None:
+            raise NotFound(_NOT_THERE)
+        return f"/proc/{pid}/fd/{OUTER_FD}"
+
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
         """Have the calling thread in it while the block runs, as a client of floating IPs is.
@@ -53,7 +62,7 @@ class Outer:
         """
         found = descriptor_of(self._lock, HOLDER_BYTE, OUTER_FD)
         if found is None:
-            raise NotFound("there is no outer namespace: no device was built yet")
+            raise NotFound(_NOT_THERE)
         try:
             with kernel.entered(found):
                 yield

@@ -17,6 +17,7 @@ from libra_pool_mgm.clouds.errors import BuildFailed, CloudTimeout
 
 _ROOT = str(Path(__file__).resolve().parents[3])
 _ANSWER_BYTES = 1 << 16
+_ENDED = "the device's guard ended while it was set up"
 
 _CHILDREN: list[subprocess.Popen[bytes]] = []
 _CHILDREN_LOCK = threading.Lock()
@@ -32,6 +33,10 @@ def small_python(module: str) -> list[str]:
         f"from {module} import main; sys.exit(main(sys.argv[1:]))"
     )
     return [sys.executable, "-I", "-S", "-c", start]
+
+
+class GuardEnded(BuildFailed):
+    """The process that is spoken with is there no more; what it wrote may say why."""
 
 
 class Conversation:
@@ -73,21 +78,24 @@ class Conversation:
         _reap(self._process)
 
     def tell(self, what: Mapping[str, Any]) -> None:
-        """Send a line. Raises BuildFailed when it is not listening any more."""
+        """Send a line. Raises GuardEnded when it is not listening any more."""
         try:
             os.write(_descriptor(self._process.stdin), json.dumps(what).encode() + b"\n")
         except OSError as error:
-            raise BuildFailed("the device's guard ended while it was set up") from error
+            raise GuardEnded(_ENDED) from error
 
     def hear(self, word: str, *, seconds: float) -> None:
         """Wait for the line that says `word`.
 
-        Raises BuildFailed with its fault or when it ends, CloudTimeout when it says nothing.
+        Raises BuildFailed with its fault, GuardEnded when it ends, CloudTimeout when it says
+        nothing.
         """
         line = self._line(time.monotonic() + seconds)
-        said = json.loads(line) if line.endswith(b"\n") else {}
+        if not line.endswith(b"\n"):
+            raise GuardEnded(_ENDED)
+        said = json.loads(line)
         if word not in said:
-            raise BuildFailed(said.get("fault") or "the device's guard ended while it was set up")
+            raise BuildFailed(said.get("fault") or f"the device's guard said {said}")
 
     def done(self) -> None:
         """Leave it running."""

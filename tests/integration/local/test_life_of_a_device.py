@@ -140,6 +140,21 @@ def test_a_gearman_server_that_restarts_finds_its_devices_again(site: Site) -> N
     assert site.send(device, {"hpcs_action": "DISCOVER"}).ok
 
 
+def test_a_builder_with_many_open_files_builds_as_well(site: Site) -> None:
+    # Given open files that push the descriptors handed to a guard over every number it uses
+    opened: list[int] = []
+    try:
+        for _ in range(24):
+            opened.append(os.open(os.devnull, os.O_RDONLY))
+            # When a device is built / Then it is there, whatever numbers it was handed
+            device = site.build(wait=False)
+            assert device.state is DeviceState.ACTIVE
+            site.cloud().delete_device(device)
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+
+
 def test_a_name_of_another_job_is_refused(site: Site) -> None:
     device = site.build(wait=False)
     with pytest.raises(Conflict, match="made by another job"):

@@ -71,6 +71,9 @@ def test_a_missing_capability_is_named(nobodys: Site, granted: tuple[str, ...], 
 
 def test_a_user_or_program_that_is_not_there_is_named(make_site: Callable[..., Site]) -> None:
     site = make_site()
+    site.haproxy = Path("/nowhere/haproxy")
+    with pytest.raises(BadRequest, match="/nowhere/haproxy is not there"):
+        site.cloud().check()
     site.user = "no-such-user"
     with pytest.raises(BadRequest, match="there is no user 'no-such-user'"):
         site.cloud()
