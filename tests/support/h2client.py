@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import select
 import socket
 import ssl
@@ -13,6 +14,7 @@ import h2.connection
 import h2.events
 
 _SECONDS = 30.0
+_HEAD, _GOAWAY = 9, 7  # RFC 9113, 4.1 and 6.8
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class H2Client:
             plain.close()
             raise
         self.leaving = False
+        self._unread = b""
         self.protocol = self._socket.selected_alpn_protocol()
         self.certificate = self._socket.getpeercert(binary_form=True)
         assert self.protocol == "h2", self.protocol
@@ -43,6 +46,12 @@ class H2Client:
         self._h2 = h2.connection.H2Connection(config)
         self._h2.initiate_connection()
         self._flush()
+
+    @property
+    def leaf(self) -> str:
+        """The fingerprint of the server's certificate, as HAProxy writes it."""
+        assert self.certificate is not None
+        return hashlib.sha1(self.certificate, usedforsecurity=False).hexdigest().upper()
 
     def get(self, path: str = "/", headers: Mapping[str, str] | None = None) -> H2Answer:
         """Raises OSError or EOFError where the connection ends before the answer does."""
@@ -81,9 +90,20 @@ class H2Client:
         data = self._socket.recv(65536)
         if not data:
             raise EOFError("the connection was closed")
-        events = self._h2.receive_data(data)
-        self.leaving |= any(isinstance(one, h2.events.ConnectionTerminated) for one in events)
-        return events
+        self._unread += data
+        frames = b""
+        while len(self._unread) >= _HEAD:
+            size = _HEAD + int.from_bytes(self._unread[:3], "big")
+            if len(self._unread) < size:
+                break
+            frame, self._unread = self._unread[:size], self._unread[size:]
+            if frame[3] == _GOAWAY:
+                # Streams that are open go on (RFC 9113, 6.8), which the library does not know.
+                self.leaving = True
+                assert int.from_bytes(frame[_HEAD + 4 : _HEAD + 8], "big") == 0, "an error"
+            else:
+                frames += frame
+        return self._h2.receive_data(frames)
 
     def _flush(self) -> None:
         self._socket.sendall(self._h2.data_to_send())

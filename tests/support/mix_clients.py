@@ -10,13 +10,16 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
+from tests.support.h2client import H2Client
 from tests.support.mix import Truth
 from tests.support.need import program
 
@@ -69,7 +72,7 @@ class Client(ABC):
                 self.done += 1
             except WrongAnswer as error:
                 self.failed.append(f"{self.name}: {error}")
-            except (OSError, EOFError, http.client.HTTPException) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the answer did not come
                 self.cut.append(f"{self.name}: {error!r}")
 
 
@@ -130,6 +133,83 @@ class Kept(Client):
         self._connection.close()
 
 
+class KeptH2(Client):
+    """Like `Kept`, by HTTP/2 over TLS."""
+
+    def __init__(self, port: int, truth: Truth, context: ssl.SSLContext, *, pause: float) -> None:
+        super().__init__(f"kept h2 connection, a request each {pause:g} s", pause=pause)
+        self._truth = truth
+        self._connect = partial(H2Client, port, context)
+        self._connection: H2Client | None = None
+        self._cookie = ""
+        self._used = 0.0
+
+    def step(self) -> None:
+        if self.done % 100 == 0:
+            self._cookie = ""
+        connection = self._at_hand()
+        began = time.monotonic()
+        headers = {"cookie": f"SERVERID={self._cookie}"} if self._cookie else {}
+        try:
+            answer = connection.get(headers=headers)
+        except BaseException:
+            self.end()
+            raise
+        if connection.leaving and self._used:
+            # An answer of a process that a reload has replaced since the connection was used.
+            began = self._used
+        self._used = time.monotonic()
+        place = answer.body.decode()
+        if answer.status != 200:
+            raise WrongAnswer(f"{answer.status} {place[:60]!r}")
+        _must_be_allowed(self._truth, place, began)
+        _must_stay(self._truth, self._cookie, place, began)
+        found = re.match(r"SERVERID=([^;]+)", answer.headers.get("set-cookie", ""))
+        if found:
+            self._cookie = found[1]
+
+    def end(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _at_hand(self) -> H2Client:
+        """The connection, or a new one where the server has said good-bye meanwhile."""
+        if self._connection is not None:
+            try:
+                self._connection.listen()
+            except EOFError:
+                if not self._connection.leaving:
+                    raise
+            if self._connection.leaving:
+                self.end()
+        if self._connection is None:
+            self._used = 0.0
+            self._connection = self._connect()
+        return self._connection
+
+
+class NewH2(Client):
+    """A GET by HTTP/2 on a new connection each time, with a handshake of TLS each."""
+
+    def __init__(
+        self, port: int, truth: Truth, context: ssl.SSLContext, *, pause: float = 0.02
+    ) -> None:
+        super().__init__("new h2 connections", pause=pause)
+        self._connect, self._truth = partial(H2Client, port, context), truth
+
+    def step(self) -> None:
+        began = time.monotonic()
+        connection = self._connect()
+        try:
+            answer = connection.get()
+        finally:
+            connection.close()
+        if answer.status != 200:
+            raise WrongAnswer(f"{answer.status} {answer.body[:60]!r}")
+        _must_be_allowed(self._truth, answer.body.decode(), began)
+
+
 class Stream(Client):
     """One TCP connection that never pauses for long; all of it is hashed on both ways."""
 
@@ -176,8 +256,8 @@ class NewStreams(Client):
 class SteadyWrk:
     """`wrk` at a bounded rate, from the beginning of a `with` block to its end."""
 
-    def __init__(self, port: int, folder: Path, *, keep_alive: bool) -> None:
-        self.name = f"wrk, {'kept' if keep_alive else 'new'} connections"
+    def __init__(self, port: int, folder: Path, *, keep_alive: bool, scheme: str = "http") -> None:
+        self.name = f"wrk, {scheme}, {'kept' if keep_alive else 'new'} connections"
         self.done = 0
         self.failed: list[str] = []
         self.cut: list[str] = []
@@ -185,7 +265,7 @@ class SteadyWrk:
         script.write_text(_KEPT if keep_alive else _NEW)
         self._command = [
             program("wrk"), "-t1", "-c8", "-d1h", "--timeout", f"{SECONDS:g}s", "-s", str(script),
-            f"http://127.0.0.1:{port}/",
+            f"{scheme}://127.0.0.1:{port}/",
         ]  # fmt: skip
         self._process: subprocess.Popen[str] | None = None
 

@@ -8,13 +8,20 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from libra_haproxy.certificates import Bundle
+from libra_haproxy.model import LoadBalancer, Model, Protocol, Server, Timeouts, Tls
 from libra_haproxy.runtime import Worker
+from tests.support.certificates import bundle, trusting
+from tests.support.engine import Engine
+from tests.support.h2client import H2Client
 from tests.support.members import EchoMembers, HttpMembers
 from tests.support.mix import FIRST, PLACES, Kind, Truth, Wanted, changes
 from tests.support.mix_clients import (
     Client,
     Kept,
+    KeptH2,
     NewConnections,
+    NewH2,
     NewStreams,
     SteadyWrk,
     Stream,
@@ -25,6 +32,8 @@ from tests.support.mix_clients import (
 from tests.support.node import Node
 from tests.support.ports import free_port
 from tests.support.wait import until
+
+_NAME = "libra.example"
 
 _LOOKS = 12
 """How many answers in a row show that a member gets nothing any more."""
@@ -88,6 +97,60 @@ def http_and_tcp(node: Node, folder: Path, count: int) -> Outcome:
                 Listener("tcp-servers", lambda: greet(tcp), of_tcp),
             ],
             worker=node.haproxy_worker,
+        )
+
+
+def over_tls(engine: Engine, folder: Path, count: int) -> Outcome:
+    """Changes of a listener that ends TLS, by the engine; each tenth has another certificate."""
+    port = free_port()
+    truth = Truth(FIRST)
+    context = trusting("h2")
+    bundles = [bundle(_NAME) for _ in range(2)]
+    served: list[Bundle] = []
+    with HttpMembers(folder, PLACES) as members:
+
+        def apply(wanted: Wanted) -> None:
+            used = bundles[len(served) // 10 % 2]
+            lb = LoadBalancer(
+                protocol=Protocol.HTTP,
+                port=port,
+                tls=Tls(certificate=used.certificate),
+                timeouts=Timeouts(client=wanted.client_seconds * 1000),
+                servers=tuple(
+                    Server(
+                        address="127.0.0.1",
+                        port=members.ports[one.place],
+                        node_id=one.number,
+                        weight=one.weight,
+                    )
+                    for one in wanted.members
+                ),
+            )
+            engine.instance.apply(Model(load_balancers=(lb,)), certificates=[used])
+            served.append(used)
+
+        def who() -> str:
+            client = H2Client(port, context, name=_NAME)
+            try:
+                assert client.leaf == served[-1].certificate.leaf, "another certificate is shown"
+                return client.get().body.decode()
+            finally:
+                client.close()
+
+        apply(FIRST)
+        clients: list[Client | SteadyWrk] = [
+            SteadyWrk(port, folder, keep_alive=True, scheme="https"),
+            SteadyWrk(port, folder, keep_alive=False, scheme="https"),
+            KeptH2(port, truth, context, pause=0.005),
+            KeptH2(port, truth, context, pause=0.3),
+            NewH2(port, truth, context),
+        ]
+        return carried_out(
+            count,
+            truth=truth,
+            apply=apply,
+            listeners=[Listener("http-servers", who, clients)],
+            worker=engine.worker,
         )
 
 

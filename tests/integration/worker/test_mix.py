@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.mix_run import http_and_tcp
+from tests.support.engine import Engine
+from tests.support.mix_run import http_and_tcp, over_tls
 from tests.support.node import Node
 
-CHANGES = 70
+CHANGES, OVER_TLS = 70, 30
 
 
 @pytest.mark.slow
@@ -22,3 +23,13 @@ def test_changes_under_load_fail_no_request_and_cut_no_connection(node: Node, fo
     assert (outcome.failed, outcome.cut) == ([], [])
     assert outcome.changes == CHANGES
     assert outcome.reloads < CHANGES / 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_same_over_tls_with_http_2_while_certificates_are_exchanged(folder: Path) -> None:
+    with Engine(folder) as engine:
+        outcome = over_tls(engine, folder, OVER_TLS)
+    assert (outcome.failed, outcome.cut) == ([], [])
+    assert outcome.changes == OVER_TLS
+    assert outcome.reloads < OVER_TLS / 2
