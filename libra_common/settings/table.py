@@ -415,10 +415,10 @@ TABLE: tuple[Setting, ...] = (
         section="mgm",
         name="threads",
         kind=values.Number(minimum=1, maximum=64),
-        default="4",
+        default="8",
         help=(
-            "How many calls to the cloud, and how many looks at new devices, run at the"
-            " same time. Builds that wait need none."
+            "How many calls to the cloud run at the same time. Builds that wait need none, and"
+            " new devices are looked at beside them."
         ),
         daemons=_POOL,
     ),

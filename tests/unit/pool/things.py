@@ -1,0 +1,38 @@
+"""Devices and addresses for the tests of decisions about them."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from libra_pool_mgm.clouds.base import Address, Device, DeviceState
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
+def device(name: str = "libra-1", *, age: float = 0.0, **changes: Any) -> Device:
+    fields: dict[str, Any] = {
+        "id": f"id of {name}",
+        "name": name,
+        "key": str(uuid.uuid5(uuid.NAMESPACE_DNS, name)),
+        "state": DeviceState.ACTIVE,
+        "address": "198.51.100.7",
+        "image": "image",
+        "az": "az",
+        "created_at": NOW - timedelta(seconds=age),
+        "delivered": False,
+    }
+    return Device(**(fields | changes))
+
+
+def address(ip: str = "203.0.113.1", *, age: float = 0.0, **changes: Any) -> Address:
+    fields: dict[str, Any] = {
+        "id": f"id of {ip}",
+        "ip": ip,
+        "key": str(uuid.uuid5(uuid.NAMESPACE_DNS, ip)),
+        "device": None,
+        "created_at": NOW - timedelta(seconds=age),
+        "delivered": False,
+    }
+    return Address(**(fields | changes))
