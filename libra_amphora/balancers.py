@@ -9,19 +9,22 @@ import hashlib
 import logging
 import re
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 from libra_amphora import reporting
 from libra_amphora.certificates import Certificates
 from libra_amphora.conf import PROG, AmphoraSettings
+from libra_amphora.growing import Growing
 from libra_amphora.reporting import View
-from libra_amphora.snapshot import Listener, Pool, Snapshot
+from libra_amphora.snapshot import Listener, Pool, Snapshot, Traffic
 from libra_common.errors import LibraError
 from libra_haproxy.errors import EngineError
 from libra_haproxy.ledger import COLUMNS
 from libra_haproxy.text import Section, TextRefused, addresses, kind
 from libra_haproxy.text_instance import TextInstance
 from libra_haproxy.text_opening import TextInstanceSettings, make_text_instance
+from libra_haproxy.text_stat import number
 from libra_haproxy.text_store import Wanted
 
 LOG = logging.getLogger(__name__)
@@ -43,7 +46,7 @@ class Balancers:
         self._directory = settings.own.state_dir / "balancers"
         self._lock = threading.Lock()
         self._instances: dict[str, TextInstance] = {}
-        self._closed = False
+        self._errors = Growing()
 
     def open(self) -> None:
         """Bring all that is stored into force; one that cannot be is told of and stays."""
@@ -63,7 +66,6 @@ class Balancers:
 
     def close(self) -> None:
         """Give all of them up; traffic goes on."""
-        self._closed = True
         for instance in self._all().values():
             instance.close()
 
@@ -98,6 +100,7 @@ class Balancers:
         if instance is not None:
             instance.delete()
             self._certificates.drop(id_)
+            self._errors.forget(id_)
             return True
         for owner, other in self._all().items():
             view = self._view(owner, other)
@@ -201,12 +204,19 @@ class Balancers:
         except EngineError:
             return view
 
-        def of(frontend: str) -> tuple[int, int, int]:
+        def of(frontend: str) -> Traffic:
             counts = totals.get(frontend, ())
             first, second, third = (counts[i] if i < len(counts) else 0 for i in _TOTALS)
-            return first, second, third
+            row = view.stat.frontends.get(frontend, {}) if view.stat else {}
+            return Traffic(
+                bytes_in=first,
+                bytes_out=second,
+                connections=number(row, "scur"),
+                total_connections=third,
+                request_errors=self._errors.seen((id_, frontend), number(row, "ereq")),
+            )
 
-        return View(id=id_, text=text, should_run=should_run, stat=view.stat, totals=of)
+        return replace(view, traffic=of)
 
     def _all(self) -> dict[str, TextInstance]:
         with self._lock:

@@ -23,7 +23,10 @@ _SECRET = "agent.conf"  # noqa: S105 - the name of one in the vault
 
 
 class MutableSettings:
-    """The settings in force; `changed` is told of new ones, and may refuse them by raising."""
+    """The settings in force.
+
+    `changed` is told of new ones before, and may refuse them by raising; `settled` after.
+    """
 
     def __init__(
         self,
@@ -31,10 +34,12 @@ class MutableSettings:
         settings: AmphoraSettings,
         vault: Vault,
         changed: Callable[[AmphoraSettings], None],
+        settled: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._vault = vault
         self._changed = changed
+        self._settled = settled
         self._path = settings.own.run_dir / "agent" / "agent.conf"
         self._lock = threading.Lock()
 
@@ -67,6 +72,15 @@ class MutableSettings:
             self._vault.keep(_SECRET, data)
             files.replace(self._path, data)
             self._settings = new
+        self._settled()
+
+    def take(self, settings: AmphoraSettings) -> None:
+        """Take over what may change of settings that were read from files. Raises LibraError."""
+        with self._lock:
+            new = self._settings.with_mutable(settings)
+            self._changed(new)
+            self._settings = new
+        self._settled()
 
     def _read(self, data: bytes) -> AmphoraSettings:
         candidate = self._path.with_name("candidate.conf")

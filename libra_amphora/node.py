@@ -14,6 +14,7 @@ from libra_amphora.api.agent import AgentApi
 from libra_amphora.api.balancers import BalancersApi
 from libra_amphora.api.base import Route
 from libra_amphora.api.certificates import CertificatesApi
+from libra_amphora.api.details import DetailsApi
 from libra_amphora.api.info import InfoApi
 from libra_amphora.api.interface import InterfaceApi
 from libra_amphora.api.listeners import ListenersApi
@@ -27,11 +28,13 @@ from libra_amphora.certificates import Certificates
 from libra_amphora.conf import AmphoraSettings
 from libra_amphora.files import in_memory
 from libra_amphora.gate import Gate
+from libra_amphora.heartbeat import Heartbeat
 from libra_amphora.keepalived import Keepalived
 from libra_amphora.mutable import MutableSettings
 from libra_amphora.network import Network
 from libra_amphora.plugged import SINGLE
 from libra_amphora.server import ApiServer
+from libra_amphora.system import System
 from libra_amphora.topology import Topology
 from libra_amphora.vault import Vault
 from libra_amphora.versions import haproxy_version
@@ -84,7 +87,19 @@ class Node:
             path=own.state_dir / "topology.json",
             configured=settings.controller.loadbalancer_topology,
         )
-        self.mutable = MutableSettings(settings=settings, vault=self.vault, changed=self._changed)
+        self.heartbeat = Heartbeat(
+            amphora_id=settings.agent.amphora_id,
+            settings=lambda: self.mutable.settings.health,
+            snapshot=self.balancers.snapshot,
+            fit=lambda: self.keepalived.running or not self.keepalived.configured,
+        )
+        self.system = System(interfaces=self.network.interfaces)
+        self.mutable = MutableSettings(
+            settings=settings,
+            vault=self.vault,
+            changed=self._changed,
+            settled=self.heartbeat.changed,
+        )
         self.context: ssl.SSLContext | None = None
         self._release = ""
         self._app: App | None = None
@@ -119,7 +134,9 @@ class Node:
         self.balancers.open()
         self.keepalived.open()
         self._announce(None)
+        self.system.start()
         self._serve(self.context)
+        self.heartbeat.start()
 
     def look(self) -> None:
         """See after everything that runs."""
@@ -129,13 +146,15 @@ class Node:
 
     def take(self, settings: AmphoraSettings) -> None:
         """Take over settings and the certificate that were changed in files. Raises LibraError."""
-        self._changed(settings)
-        self._reload_certificate()
+        self.mutable.take(settings)
+        self._install(self._settings.agent.agent_server_cert.read_bytes())
 
     def close(self, seconds: float) -> None:
         """Answer what is asked now and go; traffic goes on."""
+        self.heartbeat.stop()
         if self._server is not None:
             self._server.stop(seconds)
+        self.system.stop()
         if self._app is not None:
             self._app.close()
         self.keepalived.close()
@@ -150,15 +169,22 @@ class Node:
 
     def routes(self) -> Iterator[Route]:
         """Every route of the API."""
+        id_ = self._settings.agent.amphora_id
         for resource in (
-            InfoApi(
-                amphora_id=self._settings.agent.amphora_id, haproxy_version=lambda: self._release
-            ),
-            TopologyApi(topology=self.topology, amphora_id=self._settings.agent.amphora_id),
+            InfoApi(amphora_id=id_, haproxy_version=lambda: self._release),
+            TopologyApi(topology=self.topology, amphora_id=id_),
             ListenersApi(balancers=self.balancers, deleted=self._tidy),
             BalancersApi(balancers=self.balancers, announce=self._announce),
             CertificatesApi(balancers=self.balancers, certificates=self.certificates),
             AgentApi(settings=self.mutable, install=self._install),
+            DetailsApi(
+                amphora_id=id_,
+                haproxy_version=lambda: self._release,
+                system=self.system,
+                snapshot=self.balancers.snapshot,
+                topology=self.topology,
+                memory_limit=self._settings.own.memory_limit,
+            ),
             UdpApi(),
             PlugApi(network=self.network),
             InterfaceApi(network=self.network),
@@ -200,9 +226,6 @@ class Node:
             tls.install(data, certificate=path, context=context)
 
         server.in_loop(install())
-
-    def _reload_certificate(self) -> None:
-        self._install(self._settings.agent.agent_server_cert.read_bytes())
 
     def _announce(self, balancer: str | None) -> None:
         """Tell the neighbours where addresses are; keepalived does so where there are two."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from libra_amphora.snapshot import Listener, Member, Pool, Traffic
 from libra_haproxy.text import Section, Text, is_listener, kind
-from libra_haproxy.text_stat import Row, Stat, number
+from libra_haproxy.text_stat import Row, Stat
 
 ACTIVE = "ACTIVE"
 STOPPED = "STOPPED"
@@ -26,15 +26,15 @@ _INTERNAL = "prometheus"
 class View:
     """What is known of one load balancer at one moment.
 
-    `should_run` is what is wanted; `stat` is None where HAProxy does not answer. `totals` gives
-    bytes in, bytes out and connections of a frontend over all processes.
+    `should_run` is what is wanted; `stat` is None where HAProxy does not answer. `traffic` gives
+    what went through a frontend, by its name.
     """
 
     id: str
     text: Text
     should_run: bool
     stat: Stat | None
-    totals: Callable[[str], tuple[int, int, int]] = lambda _: (0, 0, 0)
+    traffic: Callable[[str], Traffic] = lambda _: Traffic()
 
 
 def listeners(view: View) -> dict[str, Section]:
@@ -57,20 +57,12 @@ def status(view: View, frontend: Section) -> str:
 
 def listener(view: View, id_: str, frontend: Section) -> Listener:
     """One listener for a snapshot."""
-    row = _row(view.stat.frontends if view.stat else {}, frontend.name)
-    bytes_in, bytes_out, connections = view.totals(frontend.name)
     return Listener(
         id=id_,
         loadbalancer_id=view.id,
         type=kind(view.text, frontend),
         status=_word(view, frontend),
-        traffic=Traffic(
-            bytes_in=bytes_in,
-            bytes_out=bytes_out,
-            connections=number(row, "scur"),
-            total_connections=connections,
-            request_errors=number(row, "ereq"),
-        ),
+        traffic=view.traffic(frontend.name),
     )
 
 
