@@ -1,0 +1,161 @@
+"""What a load balancer of Octavia is to a device: frozen, typed values with all defaults filled in.
+
+Octavia's objects become these in `objects` and `translate`; `render` makes HAProxy's file from
+them. A value that exists can be rendered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Protocol(StrEnum):
+    """What a listener speaks; HTTPS is passed through as it comes."""
+
+    HTTP = "HTTP"
+    HTTPS = "HTTPS"
+    TCP = "TCP"
+
+
+class PoolProtocol(StrEnum):
+    """What members speak; the two PROXY ones tell them the client's address first."""
+
+    HTTP = "HTTP"
+    HTTPS = "HTTPS"
+    TCP = "TCP"
+    PROXY = "PROXY"
+    PROXYV2 = "PROXYV2"
+
+
+class Algorithm(StrEnum):
+    """How a member is chosen."""
+
+    ROUND_ROBIN = "ROUND_ROBIN"
+    LEAST_CONNECTIONS = "LEAST_CONNECTIONS"
+    SOURCE_IP = "SOURCE_IP"
+
+
+class MonitorType(StrEnum):
+    """What a health check does."""
+
+    HTTP = "HTTP"
+    HTTPS = "HTTPS"
+    PING = "PING"
+    TCP = "TCP"
+    TLS_HELLO = "TLS-HELLO"
+
+
+class Sticky(StrEnum):
+    """By what a client stays with its member."""
+
+    SOURCE_IP = "SOURCE_IP"
+    HTTP_COOKIE = "HTTP_COOKIE"
+    APP_COOKIE = "APP_COOKIE"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Persistence:
+    """How clients stay with a member; `cookie` is the application's, for APP_COOKIE alone."""
+
+    type: Sticky
+    cookie: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Monitor:
+    """A health monitor. Times are in seconds.
+
+    `codes` are ranges of HTTP statuses, both ends included, of which one is expected.
+    """
+
+    id: str
+    type: MonitorType
+    delay: int
+    timeout: int
+    rise: int
+    fall: int
+    enabled: bool = True
+    method: str = "GET"
+    path: str = "/"
+    codes: tuple[tuple[int, int], ...] = ((200, 200),)
+    http_version: str = "1.0"
+    domain: str | None = None
+
+    @property
+    def asks_http(self) -> bool:
+        """Whether a page is asked for."""
+        return self.type in (MonitorType.HTTP, MonitorType.HTTPS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """A member: where it is, how much it gets, where it is checked if not there.
+
+    `subnet` is where the device needs a port to reach it, None for wherever routes lead.
+    """
+
+    id: str
+    address: str
+    port: int
+    weight: int = 1
+    backup: bool = False
+    enabled: bool = True
+    monitor_address: str | None = None
+    monitor_port: int | None = None
+    subnet: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """Members and how one is chosen."""
+
+    id: str
+    protocol: PoolProtocol
+    algorithm: Algorithm
+    enabled: bool = True
+    members: tuple[Member, ...] = ()
+    monitor: Monitor | None = None
+    persistence: Persistence | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listener:
+    """A port that clients come to. Times are in milliseconds; no `connections` means no limit."""
+
+    id: str
+    protocol: Protocol
+    port: int
+    enabled: bool = True
+    pool_id: str | None = None
+    connections: int | None = None
+    timeout_client: int = 50_000
+    timeout_connect: int = 5_000
+    timeout_member: int = 50_000
+    timeout_inspect: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadBalancer:
+    """A load balancer: the addresses that clients come to, its listeners and its pools.
+
+    Pools that no listener uses are among them.
+    """
+
+    id: str
+    addresses: tuple[str, ...]
+    enabled: bool = True
+    listeners: tuple[Listener, ...] = ()
+    pools: tuple[Pool, ...] = ()
+
+    @property
+    def serving(self) -> tuple[tuple[Listener, Pool | None], ...]:
+        """The listeners that take connections, each with the pool that it leads to."""
+        if not self.enabled:
+            return ()
+        pools = {pool.id: pool for pool in self.pools if pool.enabled}
+        return tuple(
+            (listener, pools.get(listener.pool_id or ""))
+            for listener in self.listeners
+            if listener.enabled
+        )

@@ -1,0 +1,212 @@
+"""Makes HAProxy's file from the model: the template gives the skeleton, tokens all else.
+
+The text depends on its arguments alone, so equal text means that nothing is to be done. Frontends
+bear the ids of listeners, servers those of members, and backends `<pool>:<listener>`, by which a
+device's heartbeats name them.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+
+from libra_haproxy import tokens
+from libra_haproxy.tokens import Token
+from libra_octavia import words
+from libra_octavia.model import (
+    Algorithm,
+    Listener,
+    LoadBalancer,
+    Member,
+    Monitor,
+    MonitorType,
+    Pool,
+    PoolProtocol,
+    Protocol,
+    Sticky,
+)
+
+_BALANCE = {
+    Algorithm.ROUND_ROBIN: tokens.keyword("roundrobin"),
+    Algorithm.LEAST_CONNECTIONS: tokens.keyword("leastconn"),
+    Algorithm.SOURCE_IP: tokens.keyword("source"),
+}
+_SEND_PROXY = {
+    PoolProtocol.PROXY: tokens.keyword("send-proxy"),
+    PoolProtocol.PROXYV2: tokens.keyword("send-proxy-v2"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """What the file says of its device: the most connections, and its name among peers.
+
+    `peer` is HAProxy's name of the device (its `-L`), with an address and port of the device's
+    own where a leaving process meets the one that comes; None for none, and then clients lose
+    their member at a reload unless a cookie of ours tells it.
+    """
+
+    maxconn: int = 50_000
+    peer: tuple[str, str, int] | None = None
+
+
+def render(balancer: LoadBalancer, place: Place) -> str:
+    """Write the whole file. Without a listener that serves there is nothing to run: empty.
+
+    Raises `tokens.BadToken` where a value does not fit its place, which is a fault of the caller.
+    """
+    listeners = [
+        _listener(listener, pool, balancer.addresses) for listener, pool in balancer.serving
+    ]
+    if not listeners:
+        return ""
+    pools = [pool for _, pool in balancer.serving if pool is not None]
+    return _template().render(
+        maxconn=tokens.number(place.maxconn, low=1),
+        pings=any(_checks(pool) is MonitorType.PING for pool in pools),
+        peer=_peer(place) if any(_has_table(pool) for pool in pools) else None,
+        listeners=listeners,
+    )
+
+
+def _peer(place: Place) -> dict[str, Token] | None:
+    if place.peer is None:
+        return None
+    name, address, port = place.peer
+    return {"name": tokens.proxy(name), "endpoint": tokens.endpoint(address, port)}
+
+
+def _listener(listener: Listener, pool: Pool | None, addresses: Sequence[str]) -> dict[str, Any]:
+    http = listener.protocol is Protocol.HTTP
+    return {
+        "name": tokens.name(listener.id),
+        "mode": tokens.keyword("http" if http else "tcp"),
+        "http": http,
+        "binds": [tokens.endpoint(address, listener.port) for address in addresses],
+        "maxconn": tokens.number(listener.connections, low=1) if listener.connections else None,
+        "timeout_client": tokens.milliseconds(listener.timeout_client),
+        "timeout_connect": tokens.milliseconds(listener.timeout_connect),
+        "timeout_member": tokens.milliseconds(listener.timeout_member),
+        "inspect": (
+            tokens.milliseconds(listener.timeout_inspect) if listener.timeout_inspect else None
+        ),
+        "backend": None if pool is None else _backend(listener, pool),
+    }
+
+
+def _backend(listener: Listener, pool: Pool) -> dict[str, Any]:
+    sticky = pool.persistence.type if pool.persistence else None
+    own_cookie = sticky is Sticky.HTTP_COOKIE
+    numbers = _numbers(pool.members)
+    return {
+        "name": tokens.proxy(f"{pool.id}:{listener.id}"),
+        "algorithm": _BALANCE[pool.algorithm],
+        "by_source": pool.algorithm is Algorithm.SOURCE_IP,
+        "sticks_to_source": sticky is Sticky.SOURCE_IP,
+        "own_cookie": own_cookie,
+        "cookie": (
+            tokens.name(pool.persistence.cookie or "")
+            if pool.persistence and sticky is Sticky.APP_COOKIE
+            else None
+        ),
+        "check": _check(pool.monitor) if pool.monitor and pool.monitor.enabled else None,
+        "servers": [
+            tokens.words(*_server(pool, member, numbers[member.id], cookie=own_cookie))
+            for member in pool.members
+        ],
+    }
+
+
+def _server(pool: Pool, member: Member, number: int, *, cookie: bool) -> Iterator[Token]:
+    yield tokens.name(member.id)
+    yield tokens.endpoint(member.address, member.port)
+    yield from (tokens.keyword("id"), tokens.number(number, low=1))
+    yield from (tokens.keyword("weight"), tokens.number(member.weight, high=256))
+    if cookie:
+        yield from (tokens.keyword("cookie"), tokens.name(member.id))
+    if pool.protocol in _SEND_PROXY:
+        yield _SEND_PROXY[pool.protocol]
+    if pool.monitor and pool.monitor.enabled:
+        yield from _check_words(pool.monitor, member)
+    if member.backup:
+        yield tokens.keyword("backup")
+    if not member.enabled:
+        yield tokens.keyword("disabled")
+
+
+def _check_words(monitor: Monitor, member: Member) -> Iterator[Token]:
+    yield tokens.keyword("check")
+    if monitor.type is MonitorType.HTTPS:
+        yield from map(tokens.keyword, ("check-ssl", "verify", "none"))
+    yield from (tokens.keyword("inter"), tokens.seconds(monitor.delay))
+    yield from (tokens.keyword("rise"), tokens.number(monitor.rise, low=1))
+    yield from (tokens.keyword("fall"), tokens.number(monitor.fall, low=1))
+    if member.monitor_address:
+        yield from (tokens.keyword("addr"), words.address(member.monitor_address))
+    if member.monitor_port:
+        yield from (tokens.keyword("port"), tokens.number(member.monitor_port, high=65535))
+
+
+def _check(monitor: Monitor) -> dict[str, Any]:
+    return {
+        "timeout": tokens.seconds(monitor.timeout),
+        "http": monitor.asks_http,
+        "hello": monitor.type is MonitorType.TLS_HELLO,
+        "ping": monitor.type is MonitorType.PING,
+        "method": tokens.keyword(monitor.method),
+        "uri": tokens.uri(monitor.path),
+        "version11": monitor.http_version == "1.1",
+        "host": tokens.proxy(monitor.domain) if monitor.domain else None,
+        "codes": words.statuses(monitor.codes),
+    }
+
+
+def _numbers(members: Sequence[Member]) -> dict[str, int]:
+    """HAProxy's own ids of servers: the same ones in each file that a member is in.
+
+    Without them a file of many servers is slow to read. Two that are given the same by their
+    names are told apart in the order of their names.
+    """
+    numbers: dict[str, int] = {}
+    taken: set[int] = set()
+    for name in sorted(member.id for member in members):
+        wanted = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) >> 1
+        while wanted in taken or wanted == 0:
+            wanted = wanted % (2**31 - 1) + 1
+        taken.add(wanted)
+        numbers[name] = wanted
+    return numbers
+
+
+def _checks(pool: Pool) -> MonitorType | None:
+    return pool.monitor.type if pool.monitor and pool.monitor.enabled else None
+
+
+def _has_table(pool: Pool) -> bool:
+    return pool.persistence is not None and pool.persistence.type is not Sticky.HTTP_COOKIE
+
+
+def _only_tokens(value: object) -> object:
+    """Refuse to write anything that is no token."""
+    if isinstance(value, Token):
+        return value
+    raise TypeError(f"not a token, so not written: {value!r}")
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("libra_octavia"),
+        undefined=jinja2.StrictUndefined,
+        finalize=_only_tokens,
+        autoescape=False,  # noqa: S701 - not HTML; `finalize` lets only tokens through
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("haproxy.cfg.j2")
