@@ -15,15 +15,15 @@ _NAME = re.compile(rb"[a-z0-9][a-z0-9-]{0,39}", re.ASCII)
 _WORDS_BEFORE = 2  # the client's address and the time
 
 
-def split(datagram: bytes) -> tuple[str, bytes] | None:
+def split(line: bytes) -> tuple[str, bytes] | None:
     """The frontend, and the line with its newline as it goes to a file; None for other texts.
 
     HAProxy tells its loggers of stopped proxies and lost servers too: those are no accesses.
     """
-    if datagram.startswith(b"<"):
-        datagram = datagram[datagram.find(b">", 0, 6) + 1 :]
-    frontend = frontend_of(datagram)
-    return None if frontend is None else (frontend, datagram.rstrip(b"\n\0") + b"\n")
+    if line.startswith(b"<"):
+        line = line[line.find(b">", 0, 6) + 1 :]
+    frontend = frontend_of(line)
+    return None if frontend is None else (frontend, line.rstrip(b"\n\0") + b"\n")
 
 
 def frontend_of(line: bytes) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -26,8 +26,10 @@ from libra_haproxy.errors import (
 )
 from libra_haproxy.history import UPDATE, WENT_BACK, Entry, History, refuse_stale
 from libra_haproxy.late import LateCheck
-from libra_haproxy.model import Model, State, Status
+from libra_haproxy.lognote import Owner
+from libra_haproxy.model import Model, Protocol, State, Status
 from libra_haproxy.reports import Report, Reports
+from libra_haproxy.sealed import Sealed
 from libra_haproxy.service import Service, model_of
 from libra_haproxy.store import Store
 from libra_haproxy.truth import Truth
@@ -163,6 +165,8 @@ class Instance:
         with self._changes.turn_if_free() as free:
             if free and self._truth.state.model is not None:
                 self._deaths += self._service.look()
+        if self._truth.state.model is None:
+            self._service.logs.look()
         # Not in a turn: a master that hangs must not keep a change waiting.
         if self._truth.state.model is not None:
             self._service.end_lingering()
@@ -221,6 +225,39 @@ class Instance:
         """
         state = self.must_exist()
         return state, self._reports.next(self._service.books(), ack=ack)
+
+    def logs(
+        self, protocol: Protocol, *, label: str | None, seconds: float
+    ) -> AbstractContextManager[list[Sealed]]:
+        """Rotate a load balancer's log, and have all that wait, oldest first, for oneself.
+
+        `label` is the id by which it is asked for, if any; those of a deleted load balancer are
+        had by its id. Raises Busy after `seconds`, NoLoadBalancer where there never was one,
+        HaproxyDown, HaproxyTimeout or DiskError.
+        """
+        if self._truth.state.status is Status.NONE:
+            raise NoLoadBalancer("there is no load balancer yet")
+        return self._service.logs.take(
+            f"{protocol}-in", asked=label, owner=partial(self._owner, protocol), seconds=seconds
+        )
+
+    def _owner(self, protocol: Protocol) -> Owner | None:
+        model = self._truth.state.model
+        if model is None:
+            return None
+        found = (lb.label for lb in model.load_balancers if lb.protocol is protocol)
+        return Owner(label=next(found, None))
+
+    def settle(self, log: Sealed, name: str) -> str:
+        """A log's name in the store: `name`, unless one was settled before. Raises DiskError."""
+        return self._service.logs.target(log, name)
+
+    def lines_missed(self) -> tuple[int, int]:
+        """How many access log lines were lost on their way to disk, and dropped there.
+
+        Raises HaproxyTimeout.
+        """
+        return self._service.lines_missed()
 
     def answers(self) -> bool:
         """Whether HAProxy answers on its socket. Raises HaproxyTimeout when it hangs."""

@@ -11,7 +11,7 @@ it: the process behind the master socket is asked of the kernel, never of a pid 
 It also reads HAProxy's counters (`meter.py`): "hold" is asked before a reload, so that the leaving
 process is read to its last byte, and "totals" tells what went through in all, and since when.
 
-And it is what HAProxy logs to (`accesslog.py`): "seal" rotates the log of the frontend that the
+And it receives the access log (`accesslog.py`): "seal" rotates the log of the frontend that the
 request names, "bounds" says how much of the logs is kept from now on.
 """
 
@@ -26,6 +26,7 @@ import resource
 import selectors
 import signal
 import socket
+import subprocess
 import sys
 import time
 from dataclasses import asdict
@@ -37,7 +38,7 @@ from libra_haproxy.accesslog import AccessLog
 from libra_haproxy.ledger import Ledger
 from libra_haproxy.logbounds import Bounds
 from libra_haproxy.logfiles import LogFiles
-from libra_haproxy.logsocket import LogSocket
+from libra_haproxy.logpipe import LogPipe
 from libra_haproxy.master import RunningMaster
 from libra_haproxy.meter import Meter
 
@@ -46,9 +47,6 @@ SCHEMA = 1
 
 LOCK_NAME = "keeper.lock"
 """The file in the run directory that a keeper holds locked for life."""
-
-LOG_SOCKET = "log.sock"
-"""What HAProxy's access log is sent to, in the run directory."""
 
 LOG_BYTES = 1 << 20
 """HAProxy's and the keeper's own output is kept up to this size, then begun anew."""
@@ -73,6 +71,7 @@ class Keeper:
         self._admin_socket = run_dir / "admin.sock"
         self._ledger = ledger
         self._log = log
+        self._log_end = log.fileno() if log else subprocess.DEVNULL
         self._meter: Meter | None = None
         self._process: RunningMaster | None = None
         self._restart_at = 0.0
@@ -146,7 +145,7 @@ class Keeper:
         if self._process is not None or time.monotonic() < self._restart_at:
             return
         try:
-            started = RunningMaster.start(self._command)
+            started = RunningMaster.start(self._command, log=self._log_end)
         except OSError as error:
             self._count_death(f"cannot run {self._command[0]}: {error.strerror}", lived=0.0)
             return
@@ -261,7 +260,7 @@ def _access_log(directory: Path, run_dir: Path, bounds: str) -> AccessLog | None
     """What HAProxy logs to; None where it is not possible, since traffic matters more."""
     try:
         files = LogFiles(directory, Bounds(**json.loads(bounds)))
-        return AccessLog(LogSocket(run_dir / LOG_SOCKET, files), files)
+        return AccessLog(LogPipe(run_dir / "log.pipe", files), files)
     except OSError as error:
         _say(f"there will be no access logs: {directory}: {error.strerror}")
         return None

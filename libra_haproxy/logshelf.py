@@ -38,21 +38,22 @@ class LogShelf:
 
     @contextmanager
     def take(
-        self, frontend: str, *, asked: str | None, owner: Owner | None, seconds: float
+        self, frontend: str, *, asked: str | None, owner: Callable[[], Owner | None], seconds: float
     ) -> Iterator[list[Sealed]]:
         """Rotate, and give the logs that a message means, oldest first, to this caller alone.
 
-        `asked` is the id in the message, `owner` the load balancer of now. Raises Busy where
-        another has them for longer than `seconds`, or what `seal` raises.
+        `asked` is the id in the message, `owner` tells the load balancer of that time. Raises
+        Busy where another has them for longer than `seconds`, or what `seal` raises.
         """
         with self._alone(frontend, Deadline.after(seconds)):
-            if owner is not None:
+            now = owner()
+            if now is not None:
                 self._seal(frontend)
             sealed = {
                 one.path.name: one for one in sealed_in(self.directory) if one.frontend == frontend
             }
             notes = [(name, lognote.read(one.note)) for name, one in sealed.items()]
-            yield [sealed[name] for name in lognote.chosen(notes, asked=asked, owner=owner)]
+            yield [sealed[name] for name in lognote.chosen(notes, asked=asked, owner=now)]
 
     @staticmethod
     def target(log: Sealed, proposed: str) -> str:

@@ -103,6 +103,11 @@ class Process:
         """The totals, and since when they are counted."""
         return self._keeper.books()
 
+    def lines_missed(self) -> tuple[int, int]:
+        """The access log lines that HAProxy lost, and those that were dropped on disk."""
+        status = self._keeper.status()
+        return (0, 0) if status is None else (status.lines_lost, status.lines_dropped)
+
     def end_sessions(self, frontends: Sequence[str]) -> int:
         """Cut what is left of `frontends`' sessions, in leaving processes too; says how many."""
         processes = self._master.processes()

@@ -42,11 +42,6 @@ class Place:
     certificates: Path
 
     @property
-    def log_socket(self) -> Path:
-        """What access logs are sent to; the keeper's, beside the admin socket."""
-        return self.admin_socket.with_name("log.sock")
-
-    @property
     def peers_socket(self) -> Path:
         """Where a leaving process meets the one that comes; beside the admin socket."""
         return self.admin_socket.with_name("peers.sock")
@@ -73,7 +68,6 @@ def render(model: Model, *, suspended: bool, place: Place) -> Rendered:
         # HAProxy 2.6 crashes on a peers section that only disabled sections use.
         peers=not suspended and any(_by_source(lb) for lb in model.load_balancers),
         peers_socket=tokens.file(place.peers_socket),
-        log_socket=tokens.file(place.log_socket),
         digest=_NO_DIGEST,
         load_balancers=[_view(lb, place) for lb in model.load_balancers],
     )

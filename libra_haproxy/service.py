@@ -240,6 +240,10 @@ class Service:
         """What went through, and since when; asked now. Raises HaproxyTimeout."""
         return self._process.books()
 
+    def lines_missed(self) -> tuple[int, int]:
+        """The access log lines that were lost on their way to disk, and dropped there."""
+        return self._process.lines_missed()
+
     def server_status(self) -> dict[tuple[str, str], str]:
         """HAProxy's word for each (backend, server). Raises HaproxyDown or HaproxyTimeout."""
         return self._worker.server_status()

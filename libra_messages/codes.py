@@ -54,7 +54,15 @@ class Code(StrEnum):
     SHUTTING_DOWN = "shutting_down"  # the worker leaves; send it again
 
     # Archives.
-    ARCHIVE_FAILED = "archive_failed"  # the object store refused or could not be reached
+    ARCHIVE_FAILED = "archive_failed"  # for a reason that none of these words has
+    STORE_UNAUTHORIZED = "store_unauthorized"  # the token is not accepted, or cannot be checked
+    STORE_FORBIDDEN = "store_forbidden"  # the token has no right to write there
+    STORE_FULL = "store_full"  # a quota or the store is full
+    STORE_ERROR = "store_error"  # the store failed, or answered what it should not
+    STORE_UNREACHABLE = "store_unreachable"  # no connection, or it was cut
+    STORE_UNTRUSTED = "store_untrusted"  # its certificate cannot be verified
+    STORE_TIMEOUT = "store_timeout"  # the store was too slow
+    CHECKSUM_MISMATCH = "checksum_mismatch"  # the store has something else than was sent
 
     # A fault of the program: it is in the log with its traceback.
     INTERNAL_ERROR = "internal_error"

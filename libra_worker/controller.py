@@ -17,6 +17,7 @@ from libra_messages import answers, worker
 from libra_messages.codes import Code
 from libra_messages.decode import decode
 from libra_messages.faults import Malformed
+from libra_worker.archive.archiver import Archiver, Unfinished, fields_of
 from libra_worker.diagnostics import Diagnosis
 from libra_worker.drivers.base import DeletedError, Driver, LbStatus, Volume
 
@@ -29,18 +30,11 @@ Message = Mapping[str, Any]
 Fields = dict[str, Any]
 
 
-class NotConfigured(LibraError):
-    """The operator has not set up what the action needs."""
-
-    code = "not_configured"
-
-
 class Controller:
     """Answers the messages of one node.
 
     `message_limit` (bytes) and `max_nodes` are what DISCOVER tells and what is refused above;
-    `diagnose` looks at the network when DIAGNOSTICS asks; `archive` carries out an ARCHIVE and
-    gives the fields that its answer adds.
+    `diagnose` looks at the network when DIAGNOSTICS asks.
     """
 
     def __init__(
@@ -50,13 +44,13 @@ class Controller:
         diagnose: Callable[[], Diagnosis],
         max_nodes: int,
         message_limit: int,
-        archive: Callable[[worker.Archive], Fields] | None = None,
+        archiver: Archiver,
     ) -> None:
         self._driver = driver
         self._diagnose = diagnose
         self._max_nodes = max_nodes
         self._message_limit = message_limit
-        self._archive = archive
+        self._archiver = archiver
 
     def answer(self, data: bytes) -> bytes:
         """Answer one message; raises nothing that is foreseen."""
@@ -86,6 +80,10 @@ class Controller:
         except DeletedError as error:
             LOG.warning("failed: %s", error)
             return answers.failed(message, error=str(error), code=error.code, status="DELETED")
+        except Unfinished as error:
+            LOG.error("failed (%s): %s", error.code, error)
+            sent = fields_of(error.sent) if error.sent else {}
+            return answers.failed(message, error=str(error), code=error.code, **sent)
         except LibraError as error:
             LOG.error("failed (%s): %s", error.code, error)
             return answers.failed(message, error=str(error), code=error.code)
@@ -118,9 +116,7 @@ class Controller:
             case worker.Diagnostics():
                 return self._diagnostics()
             case worker.Archive():
-                if self._archive is None:
-                    raise NotConfigured("ARCHIVE is not configured on this node")
-                return {**self._lb_status(), **self._archive(request)}
+                return {**self._lb_status(), **fields_of(self._archiver.archive(request))}
             case worker.Metrics():
                 return self._metrics(request)
 
@@ -135,7 +131,8 @@ class Controller:
 
     def _stats(self) -> Fields:
         status, nodes = self._driver.stats()
-        return {"lb_status": status, "nodes": [asdict(node) for node in nodes]}
+        nodes_told = [asdict(node) for node in nodes]
+        return {"lb_status": status, "nodes": nodes_told, **self._lines_missed()}
 
     def _history(self) -> Fields:
         entries = [asdict(entry) for entry in self._driver.history()]
@@ -153,6 +150,7 @@ class Controller:
                 {"protocol": one.protocol, **_volume(one.period), "totals": _volume(one.totals)}
                 for one in metrics.load_balancers
             ],
+            **self._lines_missed(),
         }
 
     def _discover(self) -> Fields:
@@ -160,7 +158,7 @@ class Controller:
             **self._lb_status(),
             "version": MESSAGES,
             "release": RELEASE,
-            "actions": [action for action in worker.ACTIONS if self._can(action)],
+            "actions": list(worker.ACTIONS),
             "limits": {
                 "load_balancers": 2,
                 "max_nodes": self._max_nodes,
@@ -184,18 +182,17 @@ class Controller:
             },
         }
 
-    def _can(self, action: str) -> bool:
-        """Whether this node does more for `action` than refuse it."""
-        if action == worker.Archive.action:
-            return self._archive is not None
-        return True
-
     def _healthy(self) -> bool | None:
         try:
             return self._driver.healthy()
         except LibraError as error:
             LOG.warning("HAProxy is not well: %s", error)
             return False
+
+    def _lines_missed(self) -> Fields:
+        """What STATS and METRICS say of access logs, where it is known."""
+        missed = self._driver.lines_missed()
+        return {} if missed is None else {"log_lines": asdict(missed)}
 
     def _lb_status(self) -> Fields:
         """The field that every PASS has, where there is, or was, a load balancer."""

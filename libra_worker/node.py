@@ -10,6 +10,8 @@ from libra_common.logs import job_context
 from libra_common.settings import Settings
 from libra_haproxy.logbounds import Bounds
 from libra_haproxy.opening import InstanceSettings, make_instance
+from libra_worker.archive.archiver import Archiver
+from libra_worker.archive.stores import make_store
 from libra_worker.controller import Controller
 from libra_worker.diagnostics import LOOK_SECONDS, diagnose
 from libra_worker.drivers.base import Driver
@@ -56,8 +58,19 @@ def make_controller(settings: Settings, driver: Driver) -> Controller:
     def ask(host: str, port: int) -> None:
         probe(GearmanServer(host, port), tls, LOOK_SECONDS)
 
+    archive = settings.archive
     return Controller(
         driver=driver,
+        archiver=Archiver(
+            logs=driver,
+            make_store=make_store(
+                ca=str(archive.ca or ""),
+                timeout=archive.timeout,
+                segment_bytes=archive.segment_bytes,
+            ),
+            allow_http=archive.allow_http,
+            deadline=archive.deadline,
+        ),
         diagnose=partial(
             diagnose,
             gearman=[(server.host, server.port) for server in settings.gearman.servers],

@@ -17,13 +17,16 @@ The rules for every driver:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from libra_common.errors import LibraError
+from libra_messages.fields import Protocol
 from libra_messages.worker import Metrics, Rollback, Update
+from libra_worker.archive.base import Log
 
 
 class LbStatus(StrEnum):
@@ -142,6 +145,18 @@ class TrafficReport:
     load_balancers: tuple[Metered, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class LinesMissed:
+    """Access log lines that no archive will hold.
+
+    `lost` are those that came faster than they could be taken, `dropped` those that were removed
+    unsent or found no room, to keep to the bounds of the settings.
+    """
+
+    lost: int
+    dropped: int
+
+
 class Driver(ABC):
     """One load balancer node."""
 
@@ -211,6 +226,21 @@ class Driver(ABC):
         without such a one, all since the load balancer was made. The report is remembered before
         this returns. Raises NoLoadBalancerError or DeletedError.
         """
+
+    @abstractmethod
+    def logs(
+        self, protocol: Protocol, label: str | None, *, seconds: float
+    ) -> AbstractContextManager[Sequence[Log]]:
+        """Rotate a load balancer's access log, and have all that wait, oldest first, for oneself.
+
+        `label` is the id in the message. Logs outlive DELETE for a time, and are had by the id of
+        their load balancer then. Entering raises NoLoadBalancerError where there never was one,
+        or an error of code `busy` where another has them for longer than `seconds`.
+        """
+
+    @abstractmethod
+    def lines_missed(self) -> LinesMissed | None:
+        """What no archive will hold, since the load balancer was made; None if it is not known."""
 
     @abstractmethod
     def lb_status(self) -> LbStatus | None:

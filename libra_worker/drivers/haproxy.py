@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
 
 from typing_extensions import override
 
 from libra_haproxy import model
-from libra_haproxy.errors import LoadBalancerDeleted, NoLoadBalancer
+from libra_haproxy.errors import EngineError, LoadBalancerDeleted, NoLoadBalancer
 from libra_haproxy.history import Entry
 from libra_haproxy.instance import Instance
 from libra_haproxy.ledger import COLUMNS
+from libra_haproxy.logshelf import opened
 from libra_haproxy.model import LoadBalancer, Protocol, Server
+from libra_haproxy.sealed import Sealed
+from libra_messages import fields
 from libra_messages.worker import Metrics, Rollback, Update
 from libra_translate.worker import to_model
 from libra_worker.drivers.base import (
@@ -22,6 +27,7 @@ from libra_worker.drivers.base import (
     KeptLoadBalancer,
     KeptNode,
     LbStatus,
+    LinesMissed,
     Metered,
     NodeStatus,
     NoLoadBalancerError,
@@ -126,6 +132,23 @@ class HaproxyDriver(Driver):
             ),
         )
 
+    @contextmanager
+    @override
+    def logs(
+        self, protocol: fields.Protocol, label: str | None, *, seconds: float
+    ) -> Iterator[Sequence[SealedLog]]:
+        kind = Protocol.HTTP if protocol is fields.Protocol.HTTP else Protocol.TCP
+        with _in_our_words(), self._instance.logs(kind, label=label, seconds=seconds) as logs:
+            yield [SealedLog(instance=self._instance, log=log) for log in logs]
+
+    @override
+    def lines_missed(self) -> LinesMissed | None:
+        try:
+            lost, dropped = self._instance.lines_missed()
+        except EngineError:
+            return None
+        return LinesMissed(lost=lost, dropped=dropped)
+
     @override
     def lb_status(self) -> LbStatus | None:
         status = self._instance.state.status
@@ -141,6 +164,31 @@ class HaproxyDriver(Driver):
     def describe(self) -> Mapping[str, object]:
         state = self._instance.state
         return {"generation": state.generation, "restarts": self._instance.deaths}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SealedLog:
+    """A log that waits to be archived, as the engine keeps it."""
+
+    instance: Instance
+    log: Sealed
+
+    @property
+    def stamp(self) -> str:
+        """Its moment and number."""
+        return self.log.stamp
+
+    def settle(self, name: str) -> str:
+        """Its name in the store, for good."""
+        return self.instance.settle(self.log, name)
+
+    def open(self) -> BinaryIO:
+        """Open it, to be read."""
+        return opened(self.log)
+
+    def remove(self) -> None:
+        """Erase it."""
+        self.log.remove()
 
 
 def _volume(protocol: Protocol, numbers: Sequence[int]) -> Volume:

@@ -26,7 +26,8 @@ class Node:
     """A load balancer node named `name`, served by the job servers at `servers`.
 
     `folder` must be short, since unix sockets live below it. `environment` is added to the
-    worker's, `prefix` stands before its command, `module` and its arguments are what Python runs.
+    worker's, `prefix` stands before its command, `module` and its arguments are what Python runs,
+    `archive` are settings of that section.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Node:
         haproxy: str | None = None,
         prefix: Sequence[str] = (),
         module: Sequence[str] = ("libra_worker.main",),
+        archive: Mapping[str, object] | None = None,
         **worker_haproxy: object,
     ) -> None:
         self.folder = folder
@@ -53,6 +55,7 @@ class Node:
         self.log = folder / "log"
         self.state_dir = folder / "state"
         self.run_dir = folder / "run"
+        self._archive = {"allow_http": True, **(archive or {})}
         self._settings: dict[str, object] = {"bind_address": "127.0.0.1", **worker_haproxy}
         self.write_config()
 
@@ -77,6 +80,8 @@ class Node:
             f"user = {self.user}",
             f"group = {self.user}",
             *(f"{key} = {value}" for key, value in self._settings.items()),
+            "[archive]",
+            *(f"{key} = {value}" for key, value in self._archive.items()),
         ]
         self.config.write_text("\n".join(lines) + "\n")
 

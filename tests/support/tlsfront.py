@@ -1,4 +1,4 @@
-"""A TLS front before gearmand: HAProxy that demands a client certificate."""
+"""A TLS front before a plain port: HAProxy, which may demand a client certificate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ defaults
     timeout client 300s
     timeout server 300s
 frontend tls
-    bind 127.0.0.1:{port} ssl crt {pem} ca-file {ca} verify required {versions}
+    bind 127.0.0.1:{port} ssl crt {pem} {demand} {versions}
     default_backend gearmand
 backend gearmand
     server one 127.0.0.1:{target}
@@ -26,14 +26,17 @@ backend gearmand
 
 
 class TlsFront:
-    """HAProxy ending mutual TLS of one version ("TLSv1.2" or "TLSv1.3") before a plain port."""
+    """HAProxy ending TLS of one version ("TLSv1.2" or "TLSv1.3"), mutual where `ca` is given."""
 
-    def __init__(self, *, folder: Path, target: int, pem: Path, ca: Path, tls: str) -> None:
+    def __init__(
+        self, *, folder: Path, target: int, pem: Path, ca: Path | None = None, tls: str
+    ) -> None:
         self.port = free_port()
         self._config = folder / f"front-{self.port}.cfg"
         versions = f"ssl-min-ver {tls} ssl-max-ver {tls}"
+        demand = f"ca-file {ca} verify required" if ca else ""
         self._config.write_text(
-            _CONFIG.format(port=self.port, pem=pem, ca=ca, versions=versions, target=target)
+            _CONFIG.format(port=self.port, pem=pem, demand=demand, versions=versions, target=target)
         )
         self._process: subprocess.Popen[bytes] | None = None
 

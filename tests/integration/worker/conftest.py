@@ -13,6 +13,7 @@ from tests.support import folders
 from tests.support.backends import HttpBackend
 from tests.support.gearmand import Gearmand
 from tests.support.node import Node
+from tests.support.swift import Swift
 
 _NUMBERS = itertools.count()
 
@@ -65,3 +66,15 @@ def a() -> Iterator[HttpBackend]:
 def b() -> Iterator[HttpBackend]:
     with HttpBackend("b") as backend:
         yield backend
+
+
+@pytest.fixture(scope="session")
+def swift() -> Iterator[Swift]:
+    with Swift() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def container() -> str:
+    """The name of a container that no other test writes to."""
+    return f"logs{next(_NUMBERS)}"

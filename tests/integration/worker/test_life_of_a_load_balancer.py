@@ -388,20 +388,5 @@ def test_diagnostics_tells_which_gearmand_can_be_reached(
     assert (answer["network"], answer["haproxy"]["status"]) == ("PASS", "PASS")
 
 
-def test_archive_says_that_it_is_not_configured_and_echoes_the_token(node: Node) -> None:
-    message = {
-        "hpcs_action": "ARCHIVE",
-        "hpcs_object_store_basepath": "lbaaslogs",
-        "hpcs_object_store_endpoint": "https://example.com/v1/100",
-        "hpcs_object_store_token": "MY_AUTH_TOKEN",
-        "hpcs_object_store_type": "swift",
-        "loadbalancers": [{"id": "15", "name": "lb #1", "protocol": "HTTP"}],
-    }
-    result = node.send(message)
-    assert result.error_code == "not_configured"
-    assert {key: result.answer[key] for key in message} == message
-    assert "MY_AUTH_TOKEN" not in node.said()
-
-
 def _status(node: Node) -> dict[str, str]:
     return {str(row["id"]): row["status"] for row in node.do("STATS").answer["nodes"]}

@@ -18,6 +18,7 @@ import trustme
 
 from libra_client.client import Result
 from libra_common.exits import Exit
+from tests.support.archives import local
 from tests.support.backends import HttpBackend
 from tests.support.gearmand import Gearmand
 from tests.support.need import program
@@ -402,19 +403,20 @@ def test_archives_to_a_store_that_hangs_keep_nobody_waiting(
         "hpcs_action": "ARCHIVE",
         "hpcs_object_store_type": "swift",
         "hpcs_object_store_basepath": "b",
-        "hpcs_object_store_endpoint": "https://store.example/v1/100",
+        "hpcs_object_store_endpoint": "",
         "hpcs_object_store_token": "t",
         "loadbalancers": [{"protocol": "HTTP"}],
     }
     with socket.create_server(("127.0.0.1", 0), backlog=16) as store:
-        node = make_node(
-            haproxy=slow_haproxy(folder, 60),
-            module=("tests.support.archiving_worker", str(store.getsockname()[1])),
-        )
+        node = make_node(haproxy=slow_haproxy(folder, 60), archive={"timeout": 600})
         port = free_port()
         assert node.update(lb(port, a.node())).ok
+        assert get(port).body == b"a"
+        until(lambda: local(node), "there is something to archive")
+        archive["hpcs_object_store_endpoint"] = f"http://127.0.0.1:{store.getsockname()[1]}/v1/100"
         archives = [submit(node, archive) for _ in range(4)]
-        taken = [store.accept()[0] for _ in archives]
+        # One of them speaks to the store, the others wait for the same lines.
+        taken = store.accept()[0]
         (folder / "slow").touch()
         change, results = in_thread(partial(node.update, by_reload(port, a.node(), 1_000)))
         until(lambda: (node.state_dir / "haproxy.cfg.new").exists(), "the update hangs")
@@ -426,6 +428,6 @@ def test_archives_to_a_store_that_hangs_keep_nobody_waiting(
         assert all(client.poll() is None for client in archives)
         change.join(90)
         assert results[0].error_code == "haproxy_timeout"
-        for connection in taken:
-            connection.close()
+        taken.close()
+        store.close()
         assert all(client.wait(30) == 0 for client in archives)

@@ -43,7 +43,7 @@ REST = b'http-servers/id-1 0/0/0/1/1 200 125 - - ---- 1/1/0/0/0 0/0 "GET /%s HTT
 def test_a_line_is_of_the_frontend_that_stands_in_its_place(
     line: bytes, frontend: str | None
 ) -> None:
-    # Given a datagram / When it is split / Then nothing but the third word's place decides
+    # Given a line / When it is split / Then nothing but the third word's place decides
     found = split(line)
     assert (found and found[0]) == frontend
     if found:
@@ -209,13 +209,17 @@ def test_two_at_once_never_have_the_same_log(tmp_path: Path) -> None:
     # Given one who has the logs in hand
     put(tmp_path, 1)
     owner = Owner(label=None)
-    with shelf_in(tmp_path).take("http-in", asked=None, owner=owner, seconds=1) as logs:
+    with shelf_in(tmp_path).take("http-in", asked=None, owner=lambda: owner, seconds=1) as logs:
         assert len(logs) == 1
         # When another asks / Then it is told so, in its time
         with pytest.raises(Busy):
-            shelf_in(tmp_path).take("http-in", asked=None, owner=owner, seconds=0.1).__enter__()
+            shelf_in(tmp_path).take(
+                "http-in", asked=None, owner=lambda: owner, seconds=0.1
+            ).__enter__()
         # and another protocol's are free
-        with shelf_in(tmp_path).take("tcp-in", asked=None, owner=owner, seconds=1) as others:
+        with shelf_in(tmp_path).take(
+            "tcp-in", asked=None, owner=lambda: owner, seconds=1
+        ) as others:
             assert others == []
 
 
@@ -228,9 +232,9 @@ def test_logs_outlive_their_load_balancer_with_its_id(tmp_path: Path) -> None:
     shelf.leave({"http-in": "15"})
     shelf.set_aside()
     # Then both are kept under its id, and another's ARCHIVE does not get them
-    with shelf.take("http-in", asked="15", owner=None, seconds=1) as logs:
+    with shelf.take("http-in", asked="15", owner=lambda: None, seconds=1) as logs:
         assert [one.path.read_bytes() for one in logs] == [b"line\n", b"last\n"]
-    with shelf.take("http-in", asked="16", owner=Owner(label="16"), seconds=1) as logs:
+    with shelf.take("http-in", asked="16", owner=lambda: Owner(label="16"), seconds=1) as logs:
         assert logs == []
     assert not (tmp_path / "http-in.log").exists()
 
