@@ -1,0 +1,454 @@
+"""A controller made of Octavia's own code, nodes for it, and what is between and behind them."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import json
+import random
+import socket
+import subprocess
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import trustme
+
+from libra_amphora.namespace import Namespace
+from tests.support import folders, netns, octavia_env
+from tests.support.amphora import Amphora, Authorities
+from tests.support.backends import HttpBackend
+from tests.support.ports import free_port
+
+SCRIPT = Path(__file__).parents[1] / "integration" / "amphora" / "octavia" / "controller.py"
+KEY = "the key of heartbeats"
+PROJECT = "b2f1d3a0c5e84f6f9a7b6c5d4e3f2a10"
+VIP = "203.0.113.2"
+OWN = ("203.0.113.10", "203.0.113.11")
+CLIENTS = "203.0.113.1"
+MEMBERS = "198.18.0.1"
+VIP_SUBNET: dict[str, Any] = {"cidr": "203.0.113.0/24", "gateway_ip": CLIENTS, "host_routes": []}
+MEMBER_SUBNET: dict[str, Any] = {"cidr": "198.18.0.0/24", "gateway_ip": None, "host_routes": []}
+
+
+def new_id() -> str:
+    return str(uuid.uuid4())
+
+
+class OctaviaError(Exception):
+    """Octavia raised; the text is its own."""
+
+
+class Controller:
+    """Octavia's side: `do` has one of its flows done, and raises what that raises."""
+
+    def __init__(self, *, folder: Path, authorities: Authorities, port: int) -> None:
+        self.folder = folder
+        self.health_port = free_port()
+        self.secrets = folder / "secrets"
+        self.secrets.mkdir(parents=True)
+        client = authorities.controllers.issue_cert("octavia", common_name="octavia")
+        (folder / "client.pem").write_bytes(client.private_key_and_cert_chain_pem.bytes())
+        authorities.agents.cert_pem.write_to_path(str(folder / "server_ca.pem"))
+        self._file = folder / "octavia.conf"
+        self._file.write_text(
+            "\n".join(
+                [
+                    "[DEFAULT]",
+                    "transport_url = fake://",
+                    "[database]",
+                    f"connection = sqlite:///{folder / 'octavia.sqlite'}",
+                    "pool_timeout =",
+                    "[haproxy_amphora]",
+                    f"client_cert = {folder / 'client.pem'}",
+                    f"server_ca = {folder / 'server_ca.pem'}",
+                    f"bind_port = {port}",
+                    "connection_max_retries = 5",
+                    "connection_retry_interval = 1",
+                    "[certificates]",
+                    "cert_manager = local_cert_manager",
+                    f"storage_path = {self.secrets}",
+                    "[health_manager]",
+                    "bind_ip = 127.0.0.1",
+                    f"bind_port = {self.health_port}",
+                    f"heartbeat_key = {KEY}",
+                    "heartbeat_interval = 60",
+                    "health_update_threads = 1",
+                    "stats_update_threads = 1",
+                    "[keepalived_vrrp]",
+                    "vrrp_check_interval = 1",
+                    "",
+                ]
+            )
+        )
+        self._log = (folder / "octavia.log").open("ab")
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._control = self._start("control")
+        self.do("create_tables")
+
+    def do(self, command: str, **arguments: Any) -> Any:
+        assert self._control.stdin is not None
+        self._control.stdin.write(json.dumps([command, arguments]).encode() + b"\n")
+        self._control.stdin.flush()
+        answer = self._answer(self._control)
+        if "error" in answer:
+            raise OctaviaError(answer["error"])
+        return answer["answer"]
+
+    def listen(self) -> None:
+        """Start the health manager."""
+        self._start("health")
+
+    def secret(self, certificate: bytes, key: bytes = b"", chain: bytes = b"") -> str:
+        """Put something into its certificate manager; gives the reference."""
+        name = new_id()
+        for suffix, data in (("crt", certificate), ("key", key), ("int", chain)):
+            if data:
+                (self.secrets / f"{name}.{suffix}").write_bytes(data)
+        return name
+
+    def said(self) -> str:
+        return (self.folder / "octavia.log").read_text(errors="replace")[-4000:]
+
+    def close(self) -> None:
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._log.close()
+
+    def _start(self, what: str) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [str(octavia_env.python()), str(SCRIPT), str(self._file), what],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            cwd=self.folder,
+        )
+        self._processes.append(process)
+        assert self._answer(process) == {"ready": True}
+        return process
+
+    def _answer(self, process: subprocess.Popen[bytes]) -> dict[str, Any]:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line, f"Octavia's part ended:\n{self.said()}"
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+
+class Node(Amphora):
+    """An agent with a namespace of its own, reached at its own loopback address."""
+
+    def __init__(self, *, number: int, port: int, namespace: str, **more: Any) -> None:
+        self.number = number
+        self.namespace = namespace
+        self.address = f"127.0.0.{number + 1}"
+        self.vip_mac = f"02:00:00:00:16:0{number}"
+        self.member_mac = f"02:00:00:00:17:0{number}"
+        self._shared_port = port
+        super().__init__(amphora_id=new_id(), netns=namespace, **more)
+
+    def write_config(self, **own: object) -> None:
+        self.port = self._shared_port
+        super().write_config(**own)
+        text = self.config.read_text()
+        self.config.write_text(text.replace("bind_host = 127.0.0.1", f"bind_host = {self.address}"))
+
+    def set_topology(self, topology: str) -> None:
+        text = self.config.read_text()
+        self.config.write_text(text.replace("topology = SINGLE", f"topology = {topology}"))
+
+    @property
+    def holds(self) -> bool:
+        return netns.holds(self.namespace, VIP)
+
+
+@dataclass(kw_only=True)
+class Site:
+    """Nodes on one switch with their clients and members, and the controller of all."""
+
+    controller: Controller
+    nodes: tuple[Node, ...]
+    switch: str
+    balancer: str = field(default_factory=new_id)
+
+    def add_balancer(self, *, topology: str = "SINGLE") -> None:
+        """What the API and the compute flows would have put into the database by now."""
+        rows: list[tuple[str, dict[str, Any]]] = [
+            (
+                "LoadBalancer",
+                {
+                    "id": self.balancer,
+                    "project_id": PROJECT,
+                    "name": "shop",
+                    "provisioning_status": "ACTIVE",
+                    "operating_status": "OFFLINE",
+                    "topology": topology,
+                    "enabled": True,
+                },
+            ),
+            ("Vip", {"load_balancer_id": self.balancer, "ip_address": VIP, "vnic_type": "normal"}),
+            (
+                "VRRPGroup",
+                {
+                    "load_balancer_id": self.balancer,
+                    "vrrp_group_name": self.balancer.replace("-", ""),
+                    "vrrp_auth_type": "PASS",
+                    "vrrp_auth_pass": "b76d77e",
+                    "advert_int": 1,
+                },
+            ),
+            *(self.amphora_row(node, topology) for node in self.nodes),
+        ]
+        self.controller.do("add", rows=rows)
+
+    def amphora_row(self, node: Node, topology: str) -> tuple[str, dict[str, Any]]:
+        role = ("MASTER", "BACKUP")[node.number] if topology != "SINGLE" else "STANDALONE"
+        return (
+            "Amphora",
+            {
+                "id": node.id,
+                "load_balancer_id": self.balancer,
+                "lb_network_ip": node.address,
+                "vrrp_ip": OWN[node.number],
+                "ha_ip": VIP,
+                "vrrp_port_id": f"vrrp-port-{node.number}",
+                "role": role,
+                "status": "ALLOCATED",
+                "vrrp_id": 1,
+                "vrrp_priority": (100, 90)[node.number],
+            },
+        )
+
+    def plug(self, node: Node) -> None:
+        """The flows that give an amphora its ports."""
+        self.controller.do(
+            "plug_vip", amphora=node.id, mac=node.vip_mac, subnet=VIP_SUBNET, mtu=1450
+        )
+        self.controller.do(
+            "plug_network",
+            amphora=node.id,
+            mac=node.member_mac,
+            address=f"198.18.0.1{node.number}",
+            subnet=MEMBER_SUBNET,
+            mtu=1450,
+        )
+
+    def add_pool(self, *, protocol: str = "HTTP", monitor: str | None = None, **more: Any) -> str:
+        """A pool in the database; `more` are further columns."""
+        pool = new_id()
+        rows: list[tuple[str, dict[str, Any]]] = [
+            (
+                "Pool",
+                {
+                    "id": pool,
+                    "project_id": PROJECT,
+                    "load_balancer_id": self.balancer,
+                    "protocol": protocol,
+                    "lb_algorithm": "ROUND_ROBIN",
+                    "provisioning_status": "ACTIVE",
+                    "operating_status": "OFFLINE",
+                    "enabled": True,
+                    "tls_enabled": False,
+                }
+                | more,
+            )
+        ]
+        if monitor is not None:
+            rows.append(
+                (
+                    "HealthMonitor",
+                    {
+                        "id": new_id(),
+                        "project_id": PROJECT,
+                        "pool_id": pool,
+                        "type": monitor,
+                        "delay": 1,
+                        "timeout": 1,
+                        "fall_threshold": 2,
+                        "rise_threshold": 1,
+                        "http_method": "GET",
+                        "url_path": "/",
+                        "expected_codes": "200",
+                        "enabled": True,
+                        "provisioning_status": "ACTIVE",
+                        "operating_status": "ONLINE",
+                    },
+                )
+            )
+        self.controller.do("add", rows=rows)
+        return pool
+
+    def add_member(self, pool: str, backend: HttpBackend, **more: Any) -> str:
+        member = new_id()
+        row = {
+            "id": member,
+            "project_id": PROJECT,
+            "pool_id": pool,
+            "ip_address": MEMBERS,
+            "protocol_port": backend.port,
+            "weight": 1,
+            "backup": False,
+            "enabled": True,
+            "provisioning_status": "ACTIVE",
+            "operating_status": "NO_MONITOR",
+        } | more
+        self.controller.do("add", rows=[("Member", row)])
+        return member
+
+    def add_listener(
+        self, *, port: int, pool: str | None, protocol: str = "HTTP", **more: Any
+    ) -> str:
+        listener = new_id()
+        row = {
+            "id": listener,
+            "project_id": PROJECT,
+            "load_balancer_id": self.balancer,
+            "protocol": protocol,
+            "protocol_port": port,
+            "connection_limit": 1000,
+            "default_pool_id": pool,
+            "provisioning_status": "ACTIVE",
+            "operating_status": "OFFLINE",
+            "enabled": True,
+            "peer_port": 1025,
+            "insert_headers": {},
+        } | more
+        self.controller.do("add", rows=[("Listener", row)])
+        return listener
+
+    def add_policy(self, listener: str, *, path: str, position: int = 1, **fields: Any) -> None:
+        policy = new_id()
+        common = {
+            "project_id": PROJECT,
+            "provisioning_status": "ACTIVE",
+            "operating_status": "ONLINE",
+            "enabled": True,
+        }
+        rule = {
+            "id": new_id(),
+            "l7policy_id": policy,
+            "type": "PATH",
+            "compare_type": "STARTS_WITH",
+            "value": path,
+            "invert": False,
+        }
+        row = {"id": policy, "listener_id": listener, "position": position} | fields
+        self.controller.do("add", rows=[("L7Policy", row | common), ("L7Rule", rule | common)])
+
+    def update(self) -> None:
+        """The flow of nearly every change."""
+        self.controller.do("update", balancer=self.balancer)
+
+    @contextlib.contextmanager
+    def backend(self, name: str) -> Iterator[HttpBackend]:
+        """A member's server."""
+        made = self.among_clients(lambda: HttpBackend(name, host=MEMBERS))
+        with made:
+            yield made
+
+    def among_clients(self, action: Callable[[], Any]) -> Any:
+        """Do something where clients and members are."""
+        return Namespace(self.switch).run(action)
+
+
+@contextlib.contextmanager
+def site(*, nodes: int = 1, topology: str = "SINGLE", **health: object) -> Iterator[Site]:
+    """Everything, running, with an empty database."""
+    netns.must_be_possible()
+    octavia_env.python()
+    authorities, port = Authorities(), free_port()
+    with contextlib.ExitStack() as stack:
+        switch = stack.enter_context(netns.namespace())
+        for bridge, address in (("vip", f"{CLIENTS}/24"), ("members", f"{MEMBERS}/24")):
+            netns.ip("link", "add", bridge, "type", "bridge", namespace=switch)
+            netns.ip("link", "set", bridge, "up", namespace=switch)
+            netns.ip("address", "add", address, "dev", bridge, namespace=switch)
+        controller = Controller(folder=folders.folder(), authorities=authorities, port=port)
+        stack.callback(controller.close)
+        made = []
+        for number in range(nodes):
+            space = stack.enter_context(netns.namespace())
+            node = Node(
+                number=number,
+                port=port,
+                namespace=space,
+                folder=folders.folder(),
+                authorities=authorities,
+            )
+            _join(node, switch)
+            node.health = health
+            node.write_config()
+            node.set_topology(topology)
+            stack.enter_context(node)
+            node.start()
+            made.append(node)
+        yield Site(controller=controller, nodes=tuple(made), switch=switch)
+
+
+def _join(node: Node, switch: str) -> None:
+    for kind, mac, bridge in (("v", node.vip_mac, "vip"), ("m", node.member_mac, "members")):
+        end, other = f"new{kind}", f"{kind}{node.number}"
+        other_mac = mac[:9] + "ee" + mac[11:]
+        netns.cable((node.namespace, end, mac), (switch, other, other_mac))
+        netns.ip("link", "set", other, "master", bridge, "up", namespace=switch)
+
+
+class LossyRelay:
+    """Passes datagrams on, but for a share of them that is lost, as networks lose them."""
+
+    def __init__(self, *, target: int, loss: float, seed: int = 7) -> None:
+        self._target = ("127.0.0.1", target)
+        self._loss = loss
+        self._random = random.Random(seed)
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.settimeout(0.2)
+        self.port = int(self._socket.getsockname()[1])
+        self.passed = 0
+        self.lost = 0
+        self._ends = False
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> LossyRelay:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends = True
+        self._thread.join()
+        self._socket.close()
+
+    def _run(self) -> None:
+        while not self._ends:
+            try:
+                data = self._socket.recv(65536)
+            except TimeoutError:
+                continue
+            if self._random.random() < self._loss:
+                self.lost += 1
+            else:
+                self.passed += 1
+                self._socket.sendto(data, self._target)
+
+
+def pair_of(ca: trustme.CA, *names: str) -> tuple[bytes, bytes, bytes]:
+    """A certificate for `names`, its key, and the authority's own certificate."""
+    leaf = ca.issue_cert(*names, common_name=names[0])
+    return (
+        leaf.cert_chain_pems[0].bytes(),
+        leaf.private_key_pem.bytes(),
+        ca.cert_pem.bytes(),
+    )
+
+
+def address(text: str) -> ipaddress.IPv4Address:
+    return ipaddress.IPv4Address(text)
