@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -57,7 +58,7 @@ class Builder:
     """Builds devices, any number at once; a build that waits holds no thread.
 
     `calls` are for the cloud, `looks` for DIAGNOSTICS; `devices` and `registered` ask for all
-    builds together. `now` is the wall clock.
+    builds together. `now` is the wall clock, `clock` monotonic seconds.
     """
 
     def __init__(
@@ -71,7 +72,9 @@ class Builder:
         registered: Poller[Registered],
         times: Times,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._cloud = cloud
         self._inspection = inspection
         self._calls = calls
@@ -88,6 +91,7 @@ class Builder:
         marked as delivered. Raises CloudError; no device is left then, unless it cannot be
         deleted, or an earlier run delivered it.
         """
+        began = self._clock()
         marking = asyncio.Event()
         async with Undo() as undo:
             undo.register(f"device {wish.name}", partial(self._discard, wish.name, marking))
@@ -106,7 +110,9 @@ class Builder:
             marking.set()
             await self._mark(device)
             undo.forget()
-        LOG.info("device %s is built and delivered", device.name)
+        LOG.info(
+            "device %s is delivered, %.1f s after its job came", device.name, self._clock() - began
+        )
         return device
 
     async def _ordered(self, wish: DeviceWish) -> Device:
@@ -126,13 +132,14 @@ class Builder:
     ) -> tuple[Device, tuple[GearmanServer, ...]]:
         """Wait until the device is active, has its address and is registered, and where."""
         step = "active"
+        progress = Progress(wish.name, seen)
         try:
             async with asyncio.timeout(self._times.build):
-                device = await self._devices.wait(Progress(wish.name, seen))
+                device = await self._devices.wait(progress)
                 crash_point("after_active")
                 LOG.info("device %s is active, at %s", device.name, device.address)
                 step = "registered at a job server"
-                servers = await self._registered.wait(lambda found: found.get(device.name))
+                servers = await self._whereabouts(wish.name, progress)
         except TimeoutError:
             trouble = self._devices.trouble or self._registered.trouble
             why = f" ({trouble})" if trouble else ""
@@ -140,6 +147,20 @@ class Builder:
                 f"device {wish.name} was not {step} within {self._times.build:g} s{why}"
             ) from None
         return device, servers
+
+    async def _whereabouts(self, name: str, progress: Progress) -> tuple[GearmanServer, ...]:
+        """Wait until the device is registered, and say where; raises what `progress` does."""
+        here = asyncio.create_task(self._registered.wait(lambda found: found.get(name)))
+        lost: asyncio.Task[None] = asyncio.create_task(self._devices.wait(progress.lost))
+        try:
+            await asyncio.wait([here, lost], return_when=asyncio.FIRST_COMPLETED)
+            if not here.done():
+                lost.result()
+            return await here
+        finally:
+            here.cancel()
+            lost.cancel()
+            await asyncio.gather(here, lost, return_exceptions=True)
 
     def _refuse_old(self, device: Device) -> None:
         if self._now() - device.created_at > self._times.deliverable:
@@ -190,6 +211,10 @@ class Progress:
         if device.state is DeviceState.BUILDING:
             crash_point("while_building")
         return _good(device) if _settled(device) else None
+
+    def lost(self, devices: Devices) -> None:
+        """Look at a listing after the device was good, for it may turn bad again."""
+        self(devices)
 
 
 def _settled(device: Device) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from concurrent.futures import Future
 from functools import partial
 
@@ -45,6 +46,7 @@ class Service:
         self.jobs = JobWorker(
             name=FUNCTION,
             servers=_servers(settings),
+            client_id=f"{FUNCTION}@{socket.gethostname()}",
             slots=mgm.slots,
             shared_threads=True,
             handler=self._handle,

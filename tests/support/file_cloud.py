@@ -312,6 +312,8 @@ def _device(record: Record) -> Device:
     words = record["words"]
     ready = time.time() >= record["ready_at"]
     failed = "fault" in record or (ready and ("fails" in words or "huge" in words))
+    # One that is active for a second, and failed from then on.
+    failed = failed or ("relapses" in words and time.time() >= record["ready_at"] + 1)
     active = DeviceState.ACTIVE if ready else DeviceState.BUILDING
     fault = record.get("fault", "no such luck" if "fails" in words else "no host is large enough")
     return Device(

@@ -11,11 +11,11 @@ from tests.support.pool_manager import BASENAME, PoolManager
 from tests.support.wait import until
 
 STEPS = (
-    "before_create",
+    pytest.param("before_create", marks=pytest.mark.slow),
     "after_create",
     "while_building",
-    "after_active",
-    "before_delivered",
+    pytest.param("after_active", marks=pytest.mark.slow),
+    pytest.param("before_delivered", marks=pytest.mark.slow),
     "before_answer",
 )
 
@@ -49,7 +49,14 @@ def test_a_build_whose_manager_is_killed_is_ended_by_the_next_with_one_device(
     assert ordered.get(device.name, device.id) == device.id
 
 
-@pytest.mark.parametrize("step", ["before_create_address", "after_create_address", "before_answer"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param("before_create_address", marks=pytest.mark.slow),
+        "after_create_address",
+        pytest.param("before_answer", marks=pytest.mark.slow),
+    ],
+)
 def test_an_address_whose_manager_is_killed_is_had_by_the_next_run_once(
     make_manager: MakeManager, step: str
 ) -> None:
