@@ -152,6 +152,13 @@ class ArchiveSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OctaviaSettings:
+    """[octavia]: the provider. `inventory` is the URL of its database, with a password if any."""
+
+    inventory: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """All settings of a daemon, each section by its own name."""
 
@@ -163,3 +170,4 @@ class Settings:
     mgm: MgmSettings
     local: LocalSettings
     nova: NovaSettings
+    octavia: OctaviaSettings

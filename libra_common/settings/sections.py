@@ -115,5 +115,12 @@ SECTIONS = {
             result=model.NovaSettings,
             help="Devices from OpenStack: what the original had no settings for.",
         ),
+        Section(
+            name="octavia",
+            field="octavia",
+            prefix="octavia",
+            result=model.OctaviaSettings,
+            help="Libra as a provider of OpenStack's Octavia.",
+        ),
     )
 }

@@ -10,6 +10,7 @@ import socket
 from libra_common.settings import values
 from libra_common.settings.local_rows import LOCAL_ROWS
 from libra_common.settings.nova_rows import NOVA_ROWS
+from libra_common.settings.octavia_rows import OCTAVIA_ROWS
 from libra_common.settings.sections import Setting
 
 WORKER = "libra_worker"
@@ -643,6 +644,7 @@ TABLE: tuple[Setting, ...] = (
     ),
     *LOCAL_ROWS,
     *NOVA_ROWS,
+    *OCTAVIA_ROWS,
 )
 
 DAEMONS: frozenset[str] = frozenset().union(*(setting.daemons for setting in TABLE))
