@@ -97,8 +97,9 @@ class Balancers:
         """
         with self._lock:
             instance = self._instances.pop(id_, None)
-        if instance is not None:
-            instance.delete()
+        if instance is not None or self._certificates.known(id_):
+            if instance is not None:
+                instance.delete()
             self._certificates.drop(id_)
             self._errors.forget(id_)
             return True

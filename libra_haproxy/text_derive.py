@@ -8,8 +8,9 @@ comes from, so that HAProxy's complaints name the sender's lines.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -72,13 +73,15 @@ class TextPlace:
 class Derived:
     """The file that runs, the digest it carries, and for each line the sender's, 0 for ours.
 
-    `files` is the digest of the certificates that it was made with.
+    `files` is the digest of the certificates that it was made with, `paths` are their places as
+    the sender gives them, by those they have here.
     """
 
     text: str
     digest: str
     files: str
     origins: tuple[int, ...]
+    paths: Mapping[str, str]
 
     def in_senders_words(self, said: str, *, file: Path) -> str:
         """What HAProxy said about `file`, with the sender's lines in the place of its own."""
@@ -88,7 +91,10 @@ class Derived:
             origin = self.origins[number - 1] if 0 < number <= len(self.origins) else 0
             return f"{NAME}:{origin}" if origin else f"{NAME} (a line of the node's own)"
 
-        return re.sub(rf"{re.escape(str(file))}:(\d+)", line, said).replace(str(file), NAME)
+        said = re.sub(rf"{re.escape(str(file))}:(\d+)", line, said).replace(str(file), NAME)
+        for local, sent in self.paths.items():
+            said = said.replace(local, sent)
+        return said
 
 
 def derive(text: Text, place: TextPlace) -> Derived:
@@ -101,7 +107,8 @@ def derive(text: Text, place: TextPlace) -> Derived:
     body = "\n".join(line for _, line in lines) + "\n"
     digest = hashlib.sha256(body.encode()).hexdigest()[: len(_NO_DIGEST)]
     marked = body.replace(f"str({_NO_DIGEST})", f"str({digest})", 1)
-    return Derived(marked, digest, files, tuple(origin for origin, _ in lines))
+    paths = {local: sent for section in text.sections for local, sent in _paths(section, place)}
+    return Derived(marked, digest, files, tuple(origin for origin, _ in lines), paths)
 
 
 def _maxconn(text: Text, place: TextPlace) -> int:
@@ -152,9 +159,22 @@ def _line(section: Section, line: Line, place: TextPlace) -> str:
     if not any(word in FILE_WORDS for word in words):
         return line.raw
     changed = list(words)
-    for position, word in enumerate(words[:-1]):
-        if word in FILE_WORDS:
-            local = place.files.local(word, words[position + 1])
-            if local is not None:
-                changed[position + 1] = str(local)
+    for position, (_, local) in _files(line, place).items():
+        changed[position] = local
     return "    " + " ".join(map(quoted, changed))
+
+
+def _files(line: Line, place: TextPlace) -> dict[int, tuple[str, str]]:
+    """The files that a line names: by their position the sender's path and the one here."""
+    found = {}
+    for position, (word, path) in enumerate(itertools.pairwise(line.words), 1):
+        local = place.files.local(word, path) if word in FILE_WORDS else None
+        if local is not None:
+            found[position] = (path, str(local))
+    return found
+
+
+def _paths(section: Section, place: TextPlace) -> Iterator[tuple[str, str]]:
+    for line in section.lines:
+        for sent, local in _files(line, place).values():
+            yield local, sent
