@@ -37,6 +37,7 @@ LOG = logging.getLogger(__name__)
 _TEXT_LIMIT = 500
 _NO_ROOM = "no valid host"
 _QUOTA = re.compile(r"quota|maximum number of \w+ (?:has been )?exceeded|too many", re.IGNORECASE)
+_POOL = re.compile(r": HTTPS?ConnectionPool\(.*", re.DOTALL)  # urllib3's innards
 _NEUTRON_TYPES = {
     "OverQuota": QuotaExceeded,
     "IpAddressGenerationFailure": NoCapacity,
@@ -172,5 +173,5 @@ def _innermost(body: object) -> Mapping[str, object]:
 
 
 def _one_line(text: str) -> str:
-    words = " ".join(text.split())
+    words = " ".join(_POOL.sub("", text).split())
     return words if len(words) <= _TEXT_LIMIT else f"{words[:_TEXT_LIMIT]}..."

@@ -7,7 +7,6 @@ makes it, so there is no moment at which one of ours could not be told from some
 from __future__ import annotations
 
 import datetime
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -52,7 +51,7 @@ class Servers:
         self._order = order
         self._address_of = address_of
         # Underscores of the basename are hyphens in names; the metadata tells pools apart.
-        self._ours = {"name": f"^{re.escape(basename).replace('_', '[_-]')}-"}
+        self._ours = {"name": f"^{_literal(basename).replace('_', '[_-]')}-"}
 
     def create(self, wish: DeviceWish) -> Device:
         """Order a server, or find the one that this key ordered before."""
@@ -92,7 +91,7 @@ class Servers:
 
     def find(self, name: str) -> Device | None:
         """Find a server of this pool by its name."""
-        exactly = f"^{re.escape(name)}$"
+        exactly = f"^{_literal(name)}$"
         try:
             with explained(f"looking for server {name}"):
                 found = self._listing("/servers/detail", name=exactly)
@@ -187,6 +186,11 @@ class Servers:
             fault=fault if state is DeviceState.FAILED else None,
             out_of_room=state is DeviceState.FAILED and fault_is_for_room(fault or ""),
         )
+
+
+def _literal(name: str) -> str:
+    """Write a name as a regular expression of nova's database, whichever that is."""
+    return name.replace(".", "[.]")
 
 
 def state_of(server: Mapping[str, Any]) -> DeviceState:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ import pytest
 from libra_common.settings import Settings, load
 from libra_pool_mgm.clouds.base import Cloud, Device, DeviceState, DeviceWish
 from libra_pool_mgm.clouds.nova import make_cloud
-from tests.support import openstack
+from tests.support import folders, openstack
+from tests.support.booting import Booting
+from tests.support.gearmand import Gearmand
+from tests.support.nova_manager import BASENAME, NovaManager
 from tests.support.openstack import OpenStack
 from tests.support.wait import until
-
-BASENAME = "libra-stg-haproxy"  # of the spec's examples
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -51,7 +53,9 @@ def place(request: pytest.FixtureRequest) -> openstack.Cloud:
 @pytest.fixture
 def settings(place: openstack.Cloud, tmp_path: Path) -> Settings:
     path = tmp_path / "libra.cfg"
-    lines = [*place.settings(), "[mgm]", f"node_basename = {BASENAME}", "cloud_timeout = 60"]
+    mgm = {**place.mgm(), "node_basename": BASENAME, "cloud_timeout": 60}
+    lines = ["[mgm]", *(f"{key} = {value}" for key, value in mgm.items())]
+    lines += ["[mgm:nova]", *(f"{key} = {value}" for key, value in place.nova().items())]
     path.write_text("\n".join(lines) + "\n")
     return load(["--config-file", str(path)], prog="libra_pool_mgm")
 
@@ -90,6 +94,35 @@ def cloud(cloud_with: MakeCloud) -> Iterator[Cloud]:
     for device in cloud.devices():
         cloud.delete_device(device)
     until(lambda: not cloud.devices(), "every server is gone", 60)
+
+
+MakeNovaManager = Callable[..., NovaManager]
+
+
+@pytest.fixture
+def nova_manager(stack: OpenStack, gearmand: Gearmand) -> Iterator[MakeNovaManager]:
+    """Make pool managers, not started yet; what they built is gone when the test is over."""
+    with ExitStack() as managers:
+
+        def make(**settings: Any) -> NovaManager:
+            manager = NovaManager(
+                folder=folders.folder() / "m",
+                servers=[gearmand.address],
+                place=stack.cloud,
+                **settings,
+            )
+            managers.enter_context(manager)
+            return manager
+
+        yield make
+    stack.wipe()
+
+
+@pytest.fixture
+def booting(stack: OpenStack) -> Iterator[Booting]:
+    """Have servers boot: without it none registers."""
+    with Booting(stack) as running:
+        yield running
 
 
 def wish(basename: str = BASENAME, **more: Any) -> DeviceWish:
