@@ -155,14 +155,17 @@ def read_answer(raw: bytes, *, response_field: str = "hpcs_response", elapsed: f
     response = _text(answer.get(response_field))
     bad_request = _faults(answer["badRequest"]) if "badRequest" in answer else None
     ok = response == "PASS" and bad_request is None
-    error_text = None if ok else _text(answer.get("hpcs_error")) or bad_request
+    words, code = ("hpcs_error", "hpcs_error_code")
+    if response_field == "response":  # the pool manager's
+        words, code = ("error", "error_code")
+    error_text = None if ok else _text(answer.get(words)) or bad_request
     if not ok and error_text is None:
         error_text = _NO_REASON if response else f"the answer has no {response_field}"
     return Result(
         ok=ok,
         response=response,
         error=error_text,
-        error_code=None if ok else _text(answer.get("hpcs_error_code")),
+        error_code=None if ok else _text(answer.get(code)),
         bad_request=bad_request,
         answer=answer,
         elapsed=elapsed,

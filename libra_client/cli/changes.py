@@ -124,7 +124,7 @@ def _numbered(asked: argparse.Namespace, message: dict[str, Any]) -> dict[str, A
 
 def _rollback(asked: argparse.Namespace) -> Exit:
     if not asked.yes:
-        _confirm(
+        confirm(
             "rollback changes what is served",
             f"Put entry {asked.entry} of {output.plain(asked.node)}'s history into force?",
         )
@@ -138,14 +138,14 @@ def _simple(asked: argparse.Namespace) -> Exit:
 
 def _delete(asked: argparse.Namespace) -> Exit:
     if not asked.yes:
-        _confirm(
+        confirm(
             "delete cannot be undone",
             f"Erase the load balancers of {output.plain(asked.node)}? It cannot be undone.",
         )
     return _simple(asked)
 
 
-def _confirm(why: str, question: str) -> None:
+def confirm(why: str, question: str) -> None:
     """Ask on the terminal; raises NotConfirmed."""
     if not sys.stdin.isatty():
         raise NotConfirmed(f"{why}: confirm it with --yes; nothing was sent")

@@ -17,7 +17,7 @@ from tests.unit.client.conftest import Libra, Write
 COMMANDS = (
     *("update", "rollback", "suspend", "enable", "delete"),
     *("discover", "stats", "metrics", "history", "diagnostics"),
-    *("validate", "schema"),
+    *("pool", "validate", "schema"),
 )
 
 
@@ -62,6 +62,13 @@ def test_help_of_a_command_shows_examples_of_it(libra: Libra, command: str) -> N
         ("stats", ""),
         ("schema", "REBOOT"),
         ("delete", "node"),
+        ("pool",),
+        ("pool", "build", "-n", "0"),
+        ("pool", "build", "-n", "many"),
+        ("pool", "delete", "device"),
+        ("pool", "ip"),
+        ("pool", "ip", "assign", "203.0.113.1"),
+        ("pool", "ip", "delete", "203.0.113.1"),
         ("metrics", "node", "--ack", "last"),
         ("rollback", "node"),
         ("rollback", "node", "three", "--yes"),
