@@ -72,8 +72,8 @@ def _of_line(section: Section, line: Line, known: Known) -> Iterator[str]:
         yield f"'{keyword}' is not allowed."
         return
     plain = line.raw.split(None, 1)[0]
-    if not _KEYWORD.fullmatch(plain) and _KEYWORD.fullmatch(words[0]):
-        yield f"'{keyword}' must be written without quotes."
+    if not _KEYWORD.fullmatch(plain):
+        yield f"'{keyword}' must be written plainly."
     yield from _of_meaning(words)
     if keyword not in _VALUES_ONLY:
         yield from _of_words(keyword, words, known)

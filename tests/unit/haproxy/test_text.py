@@ -1,0 +1,367 @@
+"""A controller's text: words as HAProxy splits them, what is refused, what runs, what changes."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from libra_haproxy import text_plan, text_rules
+from libra_haproxy.text import Text, TextRefused, addresses, kind, parse, without
+from libra_haproxy.text_derive import TextPlace, derive
+from libra_haproxy.text_plan import TextPlan
+from libra_haproxy.text_words import BadLine, quoted, split
+from tests.support.need import program
+from tests.support.octavia_text import LISTENER, MEMBERS, OTHER_LISTENER, Proxy, configuration
+
+GOOD = configuration(Proxy(port=8080, members={MEMBERS[0]: 80, MEMBERS[1]: 81}))
+
+
+class Certificates:
+    """All that lie in one folder."""
+
+    def __init__(self, digest: str = "0") -> None:
+        self._digest = digest
+
+    def local(self, word: str, path: str) -> Path | None:
+        if not path.startswith("/certs/"):
+            return None
+        return Path("/here") / (path[len("/certs/") :] + (".list" if word == "crt-list" else ""))
+
+    def digest(self) -> str:
+        return self._digest
+
+
+def place(**fields: object) -> TextPlace:
+    given: dict[str, object] = {
+        "admin_socket": Path("/run/x/admin.sock"),
+        "peer": "me",
+        "maxconn": 50_000,
+        "open_files": 20_000,
+        "files": Certificates(),
+        **fields,
+    }
+    return TextPlace(**given)  # type: ignore[arg-type]
+
+
+def found(source: str) -> list[str]:
+    """What is refused of a text, with the lines."""
+    files = Certificates()
+    return [
+        f"{one.line}: {one.what}"
+        for one in text_rules.complaints(
+            parse(source), known=lambda word, path: files.local(word, path) is not None
+        )
+    ]
+
+
+# -- words ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("", []),
+        ("   # only a comment", []),
+        ("\tbind  127.0.0.1:80 ", ["bind", "127.0.0.1:80"]),
+        ("a b#c d", ["a", "b"]),
+        (r"a\ b c\#d e\\f", ["a b", "c#d", "e\\f"]),
+        (r"'a b'\''c' \x41", ["a b'c", "A"]),
+        ('"a \\"b\\" \\$c" d', ['a "b" $c', "d"]),
+        ("''", [""]),
+        ("${X}", ["${X}"]),
+    ],
+)
+def test_words_are_split_as_haproxy_does(line: str, words: list[str]) -> None:
+    assert split(line) == words
+
+
+@pytest.mark.parametrize("line", ["'a", 'a "b', r"\x4", r"\xzz", '"$HOME"', '"${HOME}"'])
+def test_line_that_cannot_be_split_or_asks_the_environment_is_refused(line: str) -> None:
+    with pytest.raises(BadLine):
+        split(line)
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["Cc"])), max_size=5))
+def test_quoted_words_are_the_same_words_when_they_are_split_again(words: list[str]) -> None:
+    assert split(" ".join(map(quoted, words))) == words
+
+
+# -- what is refused ------------------------------------------------------------------------------
+
+
+def test_octavias_own_configuration_is_not_refused() -> None:
+    assert found(GOOD) == []
+
+
+@pytest.mark.parametrize(
+    ("section", "line"),
+    [
+        ("global", "lua-load /tmp/x.lua"),
+        ("global", "lua-load-per-thread /tmp/x.lua"),
+        ("global", "lua-prepend-path /tmp"),
+        ("global", "chroot /"),
+        ("global", "setenv A b"),
+        ("global", "ssl-engine x"),
+        ("global", "unix-bind uid 0"),
+        ("global", "crt-base /etc"),
+        ("global", "default-path origin /etc"),
+        ("global", "log /run/systemd/private local0"),
+        ("global", "h1-case-adjust-file /etc/shadow"),
+        ("global", "ssl-dh-param-file /etc/shadow"),
+        ("frontend x", "bind unix@/tmp/x.sock"),
+        ("frontend x", "bind /tmp/x.sock"),
+        ("frontend x", "bind :80,/tmp/x.sock"),
+        ("frontend x", "bind abns@x"),
+        ("frontend x", "bind fd@3"),
+        ("frontend x", "bind :80 namespace other"),
+        ("frontend x", "bind :443 ssl crt /etc/ssl/private/x.pem"),
+        ("frontend x", "bind :443 ssl crt /certs/a.pem ca-file /etc/shadow"),
+        ("frontend x", "errorfile 503 /etc/shadow"),
+        ("frontend x", "acl a path -f /etc/shadow"),
+        ("frontend x", "http-request deny if { path -f /etc/shadow }"),
+        ("frontend x", "http-request return status 200 file /etc/shadow"),
+        ("frontend x", "http-request return lf-file /etc/shadow"),
+        ("frontend x", "http-request set-header X %[path,map(/etc/shadow)]"),
+        ("frontend x", "use_backend %[req.hdr(host),map_beg(/etc/shadow,x)]"),
+        ("frontend x", "filter spoe engine x config /etc/x"),
+        ("frontend x", "filter fcgi-app x"),
+        ("backend x", "server a /tmp/x.sock"),
+        ("backend x", "server a unix@/tmp/x.sock"),
+        ("backend x", "server a 127.0.0.1:80 namespace other"),
+        ("backend x", "server a 127.0.0.1:443 ssl ca-file /etc/shadow"),
+        ("backend x", "external-check command /bin/sh"),
+        ("backend x", "external-check path /tmp"),
+        ("backend x", "use-fcgi-app x"),
+        ("program evil", "command /bin/sh"),
+        ("ring r", "backing-file /etc/cron.d/x"),
+        ("fcgi-app f", "docroot /"),
+        ("http-errors e", "errorfile 400 /etc/shadow"),
+        ("peers p", "server a unix@/tmp/x"),
+        ("resolvers r", "nameserver a unix@/tmp/x"),
+    ],
+)
+def test_what_would_reach_out_of_haproxy_is_refused_with_its_line(section: str, line: str) -> None:
+    refusals = found(f"# first\n{section}\n    {line}\n")
+    assert refusals
+    assert all(refusal.startswith(("2: ", "3: ")) for refusal in refusals)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "'lua-load' /tmp/x",
+        '"lua-load" /tmp/x',
+        r"lua\-load /tmp/x",
+        r"\x6cua-load /tmp/x",
+        "'chro'ot /",
+        "no chroot /",
+        ".if defined(X)",
+    ],
+)
+def test_no_spelling_hides_a_refused_keyword(line: str) -> None:
+    assert found(f"global\n    {line}\n")
+
+
+def test_lines_before_the_first_section_are_refused_in_the_documents_words() -> None:
+    assert found("# x\nBAD_LINE\nglobal\n") == ["2: unknown keyword 'BAD_LINE' out of section."]
+
+
+@pytest.mark.parametrize("bad", ["a\rb", "a\0b", "a\x0bb", "a\x7fb"])
+def test_control_characters_are_refused(bad: str) -> None:
+    with pytest.raises(TextRefused, match=r"haproxy\.cfg:2\]"):
+        parse(f"global\n{bad}\n")
+
+
+@given(st.text(max_size=300))
+def test_any_text_at_all_is_understood_or_refused(source: str) -> None:
+    try:
+        text = parse(source)
+    except TextRefused:
+        return
+    text_rules.complaints(text, known=lambda *_: False)
+    assert "\n".join(line.raw for section in text.sections for line in section.lines) == source
+
+
+@given(st.lists(st.sampled_from(GOOD.split("\n")), max_size=60))
+def test_running_file_of_any_lines_has_all_of_them_in_their_order(lines: list[str]) -> None:
+    text = parse("\n".join(lines))
+    derived = derive(text, place())
+    numbers = [origin for origin in derived.origins if origin]
+    assert numbers == list(range(1, len(lines or [""]) + 1))
+
+
+# -- what runs ------------------------------------------------------------------------------------
+
+
+def test_running_file_leaves_out_what_is_the_nodes_to_say() -> None:
+    running = derive(parse(GOOD), place()).text
+    for gone in ("user nobody", "    daemon", "/var/lib/octavia", "server-state", "level user"):
+        assert gone not in running
+    for ours in (
+        "stats socket /run/x/admin.sock mode 660 level admin",
+        "localpeer me",
+        "option idle-close-on-response",
+        "option contstats",
+    ):
+        assert ours in running
+
+
+def test_each_defaults_section_gets_our_options() -> None:
+    derived = derive(parse("defaults\n    mode http\ndefaults\n    mode tcp\n"), place())
+    lines = derived.text.split("\n")
+    at = [number for number, line in enumerate(lines) if line == "defaults"]
+    assert len(at) == 3
+    for number in at:
+        assert lines[number + 1 : number + 3] == [
+            "    option contstats",
+            "    option idle-close-on-response",
+        ]
+
+
+def test_connections_are_as_many_as_asked_for_where_they_fit_into_the_open_files() -> None:
+    def maxconn(text: str, **fields: object) -> str:
+        return derive(parse(text), place(**fields)).text.split("\n")[2].strip()
+
+    assert maxconn("global\n    maxconn 100\n") == "maxconn 100"
+    assert maxconn("global\n    maxconn 100000\n") == "maxconn 7948"
+    assert maxconn("global\n", open_files=1_000_000) == "maxconn 50000"
+
+
+def test_certificates_are_found_where_they_are_here() -> None:
+    text = parse("frontend x\n    bind :443 ssl crt-list /certs/l.pem ca-file /certs/ca.pem\n")
+    running = derive(text, place()).text
+    assert "    bind :443 ssl crt-list /here/l.pem.list ca-file /here/ca.pem" in running
+
+
+def test_running_file_is_another_one_when_a_certificate_has_changed() -> None:
+    text = parse(GOOD)
+    one = derive(text, place(files=Certificates("1")))
+    other = derive(text, place(files=Certificates("2")))
+    assert one.digest != other.digest
+    assert derive(text, place(files=Certificates("1"))) == one
+
+
+def test_complaints_come_back_in_the_senders_lines_and_paths(tmp_path: Path) -> None:
+    # Given a text that HAProxy does not like
+    lines = GOOD.split("\n")
+    at = lines.index("    option redispatch")
+    lines[at] = "    option nonsense"
+    derived = derive(parse("\n".join(lines)), place(admin_socket=tmp_path / "admin.sock"))
+    file = tmp_path / "haproxy.cfg.new"
+    file.write_text(derived.text)
+
+    # When HAProxy looks at what was made of it
+    done = subprocess.run(
+        [program("haproxy"), "-c", "-f", str(file)], capture_output=True, text=True, check=False
+    )
+
+    # Then its complaint names the line that was sent
+    assert done.returncode
+    said = derived.in_senders_words(done.stderr, file=file)
+    assert f"[haproxy.cfg:{at + 1}]" in said
+    assert str(tmp_path) not in said
+
+
+# -- what is known of it --------------------------------------------------------------------------
+
+
+def test_kind_of_a_listener() -> None:
+    text = parse(
+        "defaults\n mode http\nfrontend a\n bind :80\nfrontend b\n bind :443 ssl crt /certs/x\n"
+        "frontend c\n mode tcp\n bind :25\n"
+    )
+    assert [kind(text, one) for one in text.frontends] == ["HTTP", "TERMINATED_HTTPS", "TCP"]
+
+
+def test_addresses_are_those_that_clients_come_to() -> None:
+    text = parse(
+        "frontend a\n bind 203.0.113.5:80,[2001:db8::1]:80 v4v6\n bind :81\n bind *:82\n"
+        " bind ipv4@203.0.113.6:90\n bind 203.0.113.5:90\n"
+    )
+    assert addresses(text) == ("203.0.113.5", "2001:db8::1", "203.0.113.6")
+
+
+def test_listener_is_cut_out_with_its_own_backends_alone() -> None:
+    both = configuration(
+        Proxy(port=80, members={MEMBERS[0]: 1}),
+        Proxy(id=OTHER_LISTENER, port=81, members={MEMBERS[1]: 2}),
+    )
+    rest = without(parse(both), LISTENER)
+    assert rest is not None
+    assert LISTENER not in rest
+    assert parse(rest).frontends[0].name == OTHER_LISTENER
+    assert MEMBERS[1] in rest
+    assert without(parse(rest), OTHER_LISTENER) is None
+
+
+# -- what a change takes --------------------------------------------------------------------------
+
+
+def proxied(**fields: object) -> Text:
+    given: dict[str, object] = {"port": 80, "members": {MEMBERS[0]: 1, MEMBERS[1]: 2}, **fields}
+    return parse(configuration(Proxy(**given)))  # type: ignore[arg-type]
+
+
+def test_servers_come_go_and_change_at_run_time() -> None:
+    new = proxied(
+        members={MEMBERS[1]: 2, MEMBERS[2]: 3}, weights={MEMBERS[1]: 5}, disabled=[MEMBERS[2]]
+    )
+    plan = text_plan.plan(proxied(), new)
+    assert isinstance(plan, TextPlan)
+    backend = new.backends[0].name
+    check = "check inter 1s fall 2 rise 2"
+    assert list(plan.commands) == [
+        f"set server {backend}/{MEMBERS[1]} weight 5",
+        f"add server {backend}/{MEMBERS[2]} 127.0.0.1:3 weight 1 {check}",
+        f"enable health {backend}/{MEMBERS[2]}",
+        f"set server {backend}/{MEMBERS[0]} state maint",
+        f"del server {backend}/{MEMBERS[0]}",
+    ]
+    assert plan.removed == ((backend, MEMBERS[0]),)
+    assert plan.added == ((backend, MEMBERS[2]),)
+
+
+def test_comments_and_spaces_take_nothing() -> None:
+    other = configuration(Proxy(port=80, members={MEMBERS[0]: 1, MEMBERS[1]: 2}))
+    plan = text_plan.plan(proxied(), parse("# new\n" + other.replace("    ", "\t")))
+    assert plan == TextPlan()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"port": 81},
+        {"mode": "tcp"},
+        {"frontend_lines": ("http-request deny",)},
+        {"members": {MEMBERS[0]: 9, MEMBERS[1]: 2}},
+        {"members": {MEMBERS[0]: 1}, "balance": "source"},
+        {"members": {MEMBERS[0]: 1}, "check": " check cookie x"},
+    ],
+)
+def test_everything_else_is_a_reload(fields: dict[str, object]) -> None:
+    assert isinstance(text_plan.plan(proxied(), proxied(**fields)), str)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"balance": "source"},
+        {"balance": "first"},
+        {"backend_lines": ("cookie SRV insert indirect nocache",)},
+        {"backend_lines": ("stick-table type ip size 1k", "stick on src")},
+        {"check": " ssl verify none"},
+        {"check": " cookie x"},
+    ],
+)
+def test_backends_that_keep_clients_or_hash_are_reloaded(fields: dict[str, object]) -> None:
+    more = proxied(members={name: n for n, name in enumerate(MEMBERS, 1)}, **fields)
+    assert isinstance(text_plan.plan(proxied(**fields), more), str)
+
+
+def test_many_changes_are_a_reload() -> None:
+    many = proxied(members={f"m{number}": 1 for number in range(400)})
+    assert text_plan.plan(proxied(), many) == "many servers have changed"
