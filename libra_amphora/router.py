@@ -69,7 +69,10 @@ def _parts(target: str) -> list[str]:
     path = target.partition("?")[0].partition("#")[0]
     if not path.startswith("/"):
         # The absolute form that proxies are sent: scheme and authority come first.
-        path = "/" + path.partition("://")[2].partition("/")[2]
+        _, authority, path = path.partition("://")
+        if not authority:
+            raise Refused(404, "Not Found", "there is nothing at this path")
+        path = "/" + path.partition("/")[2]
     if len(path) > _LONGEST:
         raise Refused(404, "Not Found", "the path is too long")
     try:
