@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy
 from sqlalchemy import Connection, Engine, Float, event
@@ -114,7 +115,11 @@ def _engine(url: URL) -> Engine:
                 "options": f"-c statement_timeout={BUSY_SECONDS}s -c lock_timeout={BUSY_SECONDS}s",
             },
         )
-    engine = sqlalchemy.create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+    # `migrate` alone makes the file: whoever else looks first must not leave an empty one behind.
+    existing = url.set(
+        database=f"file:{quote(url.database or '')}", query={"mode": "rw", "uri": "true"}
+    )
+    engine = sqlalchemy.create_engine(existing, connect_args={"timeout": BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")
     def _opened(connection: Any, _record: object) -> None:

@@ -57,10 +57,11 @@ def _config(connection: Connection | None) -> Config:
 def _alone_on_file(database: Database) -> Iterator[None]:
     """Hold a lock beside SQLite's file, whose own would be given back between two steps."""
     path = database.url.database if database.url.get_backend_name() == "sqlite" else None
-    if not path or path == ":memory:":
+    if not path:
         yield
         return
     try:
+        Path(path).touch(mode=0o660)
         with Path(f"{path}.migrating").open("w", encoding="ascii") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield

@@ -1,0 +1,52 @@
+"""What all driver objects of a process share: Octavia's API makes one for every request."""
+
+from __future__ import annotations
+
+import functools
+import os
+from dataclasses import dataclass
+
+from libra_common.jobs import GearmanServer, JobClient, tls_from
+from libra_common.settings import Settings, load
+from libra_octavia.inventory import Database, Intents
+from libra_octavia.waker import Waker
+
+PROG = "libra_octavia"
+
+CONFIG_VARIABLE = "LIBRA_CONFIG_FILE"
+"""Names the settings file of the driver, which has no command line; else /etc/libra.cfg."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Where the driver records what is asked for, and whom it tells."""
+
+    intents: Intents
+    waker: Waker
+
+
+def settings_of_environment() -> Settings:
+    """The settings of a process that Octavia started. Raises SettingsError."""
+    named = os.environ.get(CONFIG_VARIABLE)
+    return load(["--config-file", named] if named else [], prog=PROG)
+
+
+@functools.cache
+def shared() -> Shared:
+    """What this process has; nothing is opened before its first use. Raises SettingsError."""
+    settings = settings_of_environment()
+    return Shared(
+        intents=Intents(Database(settings.octavia.inventory)),
+        waker=Waker(job_client(settings)),
+    )
+
+
+def job_client(settings: Settings) -> JobClient:
+    """The client of [gearman]. Raises SettingsError for TLS files that cannot be used."""
+    gearman = settings.gearman
+    paths = (gearman.ssl_key, gearman.ssl_cert, gearman.ssl_ca)
+    return JobClient(
+        servers=[GearmanServer(host, port) for host, port in gearman.servers],
+        tls=tls_from(*(str(path) if path else None for path in paths)),
+        connect_timeout=2.0,
+    )
