@@ -32,6 +32,7 @@ from libra_amphora.heartbeat import Heartbeat
 from libra_amphora.keepalived import Keepalived
 from libra_amphora.mutable import MutableSettings
 from libra_amphora.network import Network
+from libra_amphora.openapi import OpenApiApi
 from libra_amphora.plugged import SINGLE
 from libra_amphora.server import ApiServer
 from libra_amphora.system import System
@@ -168,7 +169,11 @@ class Node:
     # -- in parts ----------------------------------------------------------------------------
 
     def routes(self) -> Iterator[Route]:
-        """Every route of the API."""
+        """Every route of the API, and the document of them."""
+        routes = list(self._routes())
+        yield from (*routes, *OpenApiApi(routes=routes).routes())
+
+    def _routes(self) -> Iterator[Route]:
         id_ = self._settings.agent.amphora_id
         for resource in (
             InfoApi(amphora_id=id_, haproxy_version=lambda: self._release),
