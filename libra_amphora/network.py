@@ -42,6 +42,9 @@ T = TypeVar("T")
 
 _NOTHING = Layout()
 _HERE = Path("/proc/thread-self/ns/net")  # where the calling thread is
+_NONLOCAL_BIND = tuple(
+    Path(f"/proc/sys/net/{family}/ip_nonlocal_bind") for family in ("ipv4", "ipv6")
+)
 _OUTSIDE = Path("/proc/self/ns/net")  # where the agent is
 
 
@@ -70,6 +73,7 @@ class Network:
             self._plugged = self._store.load()
             self.namespace.ensure()
             self._inside(_loopback_up)
+            self._may_listen(self._plugged.topology)
             self._missing = tuple(plug.mac for plug in self._plugged.plugs)
             self._find_missing()
             for mac in self._missing:
@@ -117,6 +121,7 @@ class Network:
             before = self._plugged
             if before.topology == topology:
                 return
+            self._may_listen(topology)
             self._keep(replace(before, topology=topology))
             try:
                 for plug in before.plugs:
@@ -236,6 +241,21 @@ class Network:
         return self._inside(tell)
 
     # -- the story of a plug -----------------------------------------------------------------
+
+    def _may_listen(self, topology: str) -> None:
+        """Let HAProxy listen at addresses that the other node has now."""
+        if topology != ACTIVE_STANDBY:
+            return
+
+        def allow() -> None:
+            for setting in _NONLOCAL_BIND:
+                try:
+                    if setting.read_text().strip() != "1":
+                        setting.write_text("1")
+                except OSError as error:
+                    LOG.warning("%s cannot be set: %s", setting, error.strerror)
+
+        self._inside(allow)
 
     def _find_missing(self) -> None:
         missing = []

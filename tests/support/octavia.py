@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import json
+import os
 import random
+import signal
 import socket
 import subprocess
 import threading
@@ -27,7 +29,7 @@ SCRIPT = Path(__file__).parents[1] / "integration" / "amphora" / "octavia" / "co
 KEY = "the key of heartbeats"
 PROJECT = "b2f1d3a0c5e84f6f9a7b6c5d4e3f2a10"
 VIP = "203.0.113.2"
-OWN = ("203.0.113.10", "203.0.113.11")
+OWN = ("203.0.113.10", "203.0.113.11", "203.0.113.12")
 CLIENTS = "203.0.113.1"
 MEMBERS = "198.18.0.1"
 VIP_SUBNET: dict[str, Any] = {"cidr": "203.0.113.0/24", "gateway_ip": CLIENTS, "host_routes": []}
@@ -170,6 +172,34 @@ class Node(Amphora):
     def holds(self) -> bool:
         return netns.holds(self.namespace, VIP)
 
+    def vanish(self) -> None:
+        """Die as a machine does: no process, no link, and nothing that could tell anybody."""
+        netns.ip("link", "set", "newv", "down", namespace=self.namespace)
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+        self.end_keepalived()
+        for pid in self.pids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        netns.ip("address", "flush", "dev", "newv", namespace=self.namespace)
+
+    def end_keepalived(self) -> None:
+        """SIGKILL for this node's keepalived, parent and child."""
+        needle = str(self.run_dir).encode()
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                command = (entry / "cmdline").read_bytes()
+                if b"keepalived\0" in command and needle in command:
+                    os.kill(int(entry.name), signal.SIGKILL)
+
+    def close(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.end_keepalived()
+        super().close()
+
 
 @dataclass(kw_only=True)
 class Site:
@@ -178,6 +208,7 @@ class Site:
     controller: Controller
     nodes: tuple[Node, ...]
     switch: str
+    relay: LossyRelay | None = None
     balancer: str = field(default_factory=new_id)
 
     def add_balancer(self, *, topology: str = "SINGLE") -> None:
@@ -206,12 +237,12 @@ class Site:
                     "advert_int": 1,
                 },
             ),
-            *(self.amphora_row(node, topology) for node in self.nodes),
+            *(self.amphora_row(node, topology) for node in self.nodes[:2]),
         ]
         self.controller.do("add", rows=rows)
 
     def amphora_row(self, node: Node, topology: str) -> tuple[str, dict[str, Any]]:
-        role = ("MASTER", "BACKUP")[node.number] if topology != "SINGLE" else "STANDALONE"
+        role = ("MASTER", "BACKUP", "MASTER")[node.number] if topology != "SINGLE" else "STANDALONE"
         return (
             "Amphora",
             {
@@ -224,7 +255,7 @@ class Site:
                 "role": role,
                 "status": "ALLOCATED",
                 "vrrp_id": 1,
-                "vrrp_priority": (100, 90)[node.number],
+                "vrrp_priority": (100, 90, 100)[node.number],
             },
         )
 
@@ -361,8 +392,11 @@ class Site:
 
 
 @contextlib.contextmanager
-def site(*, nodes: int = 1, topology: str = "SINGLE", **health: object) -> Iterator[Site]:
-    """Everything, running, with an empty database."""
+def site(*, nodes: int = 1, topology: str = "SINGLE", loss: float | None = None) -> Iterator[Site]:
+    """Everything, running, with an empty database.
+
+    With `loss` the nodes send heartbeats, and that share of them never arrives.
+    """
     netns.must_be_possible()
     octavia_env.python()
     authorities, port = Authorities(), free_port()
@@ -374,6 +408,15 @@ def site(*, nodes: int = 1, topology: str = "SINGLE", **health: object) -> Itera
             netns.ip("address", "add", address, "dev", bridge, namespace=switch)
         controller = Controller(folder=folders.folder(), authorities=authorities, port=port)
         stack.callback(controller.close)
+        relay, health = None, {}
+        if loss is not None:
+            relay = stack.enter_context(LossyRelay(target=controller.health_port, loss=loss))
+            health = {
+                "controller_ip_port_list": f"127.0.0.1:{relay.port}",
+                "heartbeat_interval": 1,
+                "heartbeat_key": KEY,
+            }
+            controller.listen()
         made = []
         for number in range(nodes):
             space = stack.enter_context(netns.namespace())
@@ -385,13 +428,13 @@ def site(*, nodes: int = 1, topology: str = "SINGLE", **health: object) -> Itera
                 authorities=authorities,
             )
             _join(node, switch)
-            node.health = health
+            node.health |= health
             node.write_config()
             node.set_topology(topology)
             stack.enter_context(node)
             node.start()
             made.append(node)
-        yield Site(controller=controller, nodes=tuple(made), switch=switch)
+        yield Site(controller=controller, nodes=tuple(made), switch=switch, relay=relay)
 
 
 def _join(node: Node, switch: str) -> None:

@@ -30,6 +30,8 @@ def python() -> Path:
     found = folder / "bin" / "python"
     stamp = folder / ".libra-built"
     wanted = hashlib.sha256(CONSTRAINTS.read_bytes() + sys.version.encode()).hexdigest()
+    if not os.access(ROOT, os.W_OK):
+        missing(f"octavia's environment would be built in {ROOT}, where this user may not write")
     lock = os.open(ROOT, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
