@@ -7,6 +7,8 @@ import resource
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from libra_haproxy import downs
+from libra_haproxy.downs import Downs
 from libra_haproxy.errors import DiskError
 from libra_haproxy.instance import Instance
 from libra_haproxy.keeper_client import KeeperClient
@@ -71,6 +73,7 @@ def make_instance(settings: InstanceSettings) -> Instance:
             keeper=keeper,
             master=master,
             worker=Worker(socket_path=admin_socket),
+            downs=Downs(admin_socket.with_name(downs.NAME)),
         ),
         logs=LogShelf(logs, seal=keeper.seal, bounds=settings.log_bounds),
         haproxy=settings.haproxy,

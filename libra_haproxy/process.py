@@ -16,6 +16,7 @@ from libra_common.crash import crash_point
 from libra_haproxy import commands
 from libra_haproxy.check import alerts
 from libra_haproxy.deadline import Deadline
+from libra_haproxy.downs import Downs
 from libra_haproxy.errors import (
     EngineError,
     HaproxyDown,
@@ -27,8 +28,16 @@ from libra_haproxy.errors import (
 )
 from libra_haproxy.keeper_client import KeeperClient, KeeperStatus
 from libra_haproxy.ledger import Books, Counts
+from libra_haproxy.model import Model
 from libra_haproxy.privileges import may_listen_on_low_ports
-from libra_haproxy.runtime import Master, ServerRow, UnexpectedAnswer, Worker
+from libra_haproxy.runtime import (
+    Master,
+    Processes,
+    ServerRow,
+    UnexpectedAnswer,
+    Worker,
+    parse_servers,
+)
 
 LOG = logging.getLogger(__name__)
 
@@ -41,10 +50,13 @@ _POLL_SECONDS = 0.01
 class Process:
     """Starts, reloads and stops the HAProxy behind one keeper."""
 
-    def __init__(self, *, keeper: KeeperClient, master: Master, worker: Worker) -> None:
+    def __init__(
+        self, *, keeper: KeeperClient, master: Master, worker: Worker, downs: Downs | None = None
+    ) -> None:
         self._keeper = keeper
         self._master = master
         self.worker = worker
+        self._downs = downs
         self._seen: KeeperStatus | None = None
 
     def open_files(self) -> int | None:
@@ -71,17 +83,19 @@ class Process:
         """
         return self.worker.pid_and_digest()[1]
 
-    def serve(self, digest: str) -> None:
+    def serve(self, digest: str, model: Model | None = None) -> None:
         """Have the file that carries `digest` served, by a start or a reload.
 
+        Made from a `model`, a server of it that is down gets nothing from the new process either.
         Raises StartFailed, ReloadFailed or PortTaken with HAProxy's own words, or HaproxyTimeout.
         """
         mark = self._keeper.log_mark()
         if self.running():
             # One that dies again and again is not reloaded: its next start has the new file.
             with contextlib.suppress(HaproxyDown):
-                self._reload(digest, mark)
+                self._reload(digest, mark, model)
                 return
+        self._forget_downs()
         self._start(digest, mark)
 
     def stop(self) -> None:
@@ -125,6 +139,9 @@ class Process:
         """
         status = self._keeper.status()
         before, deaths = self._seen, 0
+        if before is None:
+            # A daemon that was killed in a reload may have left them, for whatever starts next.
+            self._forget_downs()
         if status is None:
             if before is not None:
                 LOG.error("HAProxy's keeper %d is gone; starting another", before.keeper)
@@ -161,14 +178,24 @@ class Process:
             time.sleep(_POLL_SECONDS)
         raise HaproxyTimeout(f"HAProxy did not answer within {SERVE_SECONDS:g} s of its start")
 
-    def _reload(self, digest: str, mark: int) -> None:
+    def _reload(self, digest: str, mark: int, model: Model | None = None) -> None:
         """Ask the master for a new worker and wait for one that answers with `digest`.
 
         HAProxy 2.6 gives no verdict of its own; a reload counter that moved with a failure beside
         it is one, and later releases show it the same way.
         """
         before = self._master.processes()
-        servers = self.worker.servers()
+        states = self.worker.server_states()
+        if self._downs and model:
+            self._downs.write(states, model)
+        try:
+            self._replace(digest, mark, before, parse_servers(states))
+        finally:
+            self._forget_downs()
+
+    def _replace(
+        self, digest: str, mark: int, before: Processes, servers: Sequence[ServerRow]
+    ) -> None:
         pid, _ = self.worker.pid_and_digest()
         self._keeper.hold()
         crash_point("before_reload")
@@ -189,8 +216,12 @@ class Process:
             time.sleep(_POLL_SECONDS)
         raise HaproxyTimeout(f"HAProxy did not finish its reload within {SERVE_SECONDS:g} s")
 
+    def _forget_downs(self) -> None:
+        if self._downs:
+            self._downs.clear()
+
     def _keep_down(self, before: Sequence[ServerRow]) -> None:
-        """Tell a new process, which takes every server for up, which ones were down.
+        """Tell a new process which servers were down, where no file has told it.
 
         Their checks bring them up; without this, dead servers would get traffic until theirs fail.
         """

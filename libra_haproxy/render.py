@@ -16,7 +16,7 @@ from typing import Any
 
 import jinja2
 
-from libra_haproxy import tokens
+from libra_haproxy import downs, tokens
 from libra_haproxy.model import LoadBalancer, Model, Monitor, MonitorType, Protocol, Server, Tls
 from libra_haproxy.tokens import Token
 
@@ -40,6 +40,11 @@ class Place:
     admin_socket: Path
     maxconn: int
     certificates: Path
+
+    @property
+    def downs(self) -> Path:
+        """What a process that takes over reads first; beside the admin socket."""
+        return self.admin_socket.with_name(downs.NAME)
 
     @property
     def peers_socket(self) -> Path:
@@ -68,6 +73,7 @@ def render(model: Model, *, suspended: bool, place: Place) -> Rendered:
         # HAProxy 2.6 crashes on a peers section that only disabled sections use.
         peers=not suspended and any(_by_source(lb) for lb in model.load_balancers),
         peers_socket=tokens.file(place.peers_socket),
+        downs=tokens.file(place.downs),
         digest=_NO_DIGEST,
         load_balancers=[_view(lb, place) for lb in model.load_balancers],
     )

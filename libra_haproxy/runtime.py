@@ -148,7 +148,11 @@ class Worker:
 
     def servers(self) -> tuple[ServerRow, ...]:
         """Every server of every backend that is not disabled."""
-        return parse_servers(self._ask(_SERVERS))
+        return parse_servers(self.server_states())
+
+    def server_states(self) -> str:
+        """The same in HAProxy's own words."""
+        return self._ask(_SERVERS)
 
     def change(self, lines: Iterable[str]) -> tuple[str, Snapshot]:
         """Carry out lines of commands, and look; returns what HAProxy said and what it is now.

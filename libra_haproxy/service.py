@@ -161,7 +161,7 @@ class Service:
             LOG.warning("not as asked after changes at run time, so reloading: %s", found[0])
         else:
             LOG.info("reloading: %s", way.reason)
-        self._process.serve(rendered.digest)
+        self._process.serve(rendered.digest, model_of(state))
         crash_point("after_reload")
         self._text = rendered
         self._leaving.clear()

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ import pytest
 from libra_haproxy.runtime import ServerRow
 from tests.support.backends import EchoBackend, HttpBackend
 from tests.support.haproxies import HAPROXIES
-from tests.support.load import Stream, getting
+from tests.support.load import Stream, Tally, getting
 from tests.support.need import program
 from tests.support.node import Node
 from tests.support.ports import free_port
@@ -282,27 +283,47 @@ def rows_or_none(node: Node) -> Any:
         return None
 
 
-def test_a_dead_node_gets_no_request_over_twenty_reloads(node: Node, a: HttpBackend) -> None:
-    # Given a node that is known to be dead
-    port, dead_port = free_port(), free_port()
-    dead = {"address": "127.0.0.1", "port": dead_port, "id": 2}
-    monitor = {"type": "CONNECT", "delay": 1, "timeout": 1, "attempts": 1}
+def test_a_dead_node_gets_no_request_over_twenty_reloads(
+    any_node: Node, a: HttpBackend, b: HttpBackend
+) -> None:
+    # Given a node that takes requests and whose checks fail
+    node, port = any_node, free_port()
+    asked: list[str] = []
+
+    def broken(path: str) -> None:
+        if path == "/health":
+            raise ConnectionAbortedError
+        asked.append(path)
+
+    b.on_path = broken
+    monitor = {"type": "HTTP", "delay": 1, "timeout": 1, "attempts": 1, "path": "/health"}
 
     def message(round_: int) -> dict[str, Any]:
         options = {"client_timeout": 20_000 + round_}
-        return http(port, a.node(id=1), dead, monitor=monitor, options=options)
+        return http(port, a.node(id=1), b.node(id=2), monitor=monitor, options=options)
 
     def down() -> bool:
         return bool(node.do("STATS").answer["nodes"][1]["status"] == "DOWN")
 
     assert node.update(message(0)).ok
     until(down, "it is seen to be down")
-    for round_ in range(1, 21):
-        # When the load balancer is reloaded
-        assert node.update(message(round_)).ok
-        # Then the new process knows
-        assert down()
-        assert bodies(port, 4) == {"a": 4}
+    # Which would get half of the requests if it were taken for up
+    asked.clear()
+    with getting(port, {b"a"}) as client:
+        for round_ in range(1, 21):
+            # When the load balancer is reloaded under load
+            before = node.worker_pid
+            assert node.update(message(round_)).ok
+            assert node.worker_pid != before
+            # Then the new process knows
+            assert down()
+            until(partial(_more, client.tally, client.tally.done + 10), "requests go on")
+    assert client.tally.failures == []
+    assert asked == []
+
+
+def _more(tally: Tally, than: int) -> bool:
+    return bool(tally.failures) or tally.done > than
 
 
 @pytest.mark.timeout(180)

@@ -1,0 +1,82 @@
+"""Which servers a process that takes over knows to be down from its first moment.
+
+HAProxy takes every server for up when it starts, until checks say otherwise. To be told through
+its socket is too late for the first requests; a state file is read before them (manual, 3.1
+server-state-file). But HAProxy believes it more than its configuration: one with old addresses
+or weights would undo a change. So ours holds nothing but servers that are down and stay where
+they are, with the weight that is wanted now, and these during a reload only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+from pathlib import Path
+
+from libra_haproxy.model import Model
+
+NAME = "down.servers"
+"""The file, in an Instance's run directory."""
+
+_NONE = "1\n"
+"""The file's version alone; without it HAProxy warns at each start."""
+
+_DOWN = "0"
+_IN_MAINTENANCE = 0x23  # as in runtime.parse_servers
+
+
+class Downs:
+    """The file at `path`, which HAProxy's user may read. One that cannot be written is none."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def write(self, states: str, wanted: Model) -> None:
+        """Before a reload to `wanted`; `states` is the answer to `show servers state`."""
+        self._put(down_rows(states, wanted))
+
+    def clear(self) -> None:
+        """After a reload, and before all that follows one which nobody saw the end of."""
+        self._put(_NONE)
+
+    def _put(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+            with os.fdopen(os.open(self._path, flags, 0o644), "w", encoding="ascii") as file:
+                os.fchmod(file.fileno(), 0o644)
+                file.write(text)
+
+
+def down_rows(states: str, wanted: Model) -> str:
+    """What a process that is started with `wanted` is told."""
+    version, *lines = states.strip().splitlines()
+    header = next((line for line in lines if line.startswith("# ")), "# ")
+    names = header[2:].split(" ")
+    servers = {
+        (lb.backend, server.name): server
+        for lb in wanted.load_balancers
+        for server in lb.servers
+        if server.enabled
+    }
+    rows = []
+    for line in lines:
+        row = dict(zip(names, line.split(" "), strict=False))
+        server = servers.get((row.get("be_name", ""), row.get("srv_name", "")))
+        if (
+            server is None
+            or row["srv_op_state"] != _DOWN
+            or int(row["srv_admin_state"]) & _IN_MAINTENANCE
+            or _place(row["srv_addr"], row["srv_port"]) != _place(server.address, server.port)
+        ):
+            continue
+        row |= dict.fromkeys(("srv_uweight", "srv_iweight"), str(server.weight))
+        rows.append(" ".join(row[name] for name in names))
+    return "\n".join([version, header, *rows, ""]) if rows else _NONE
+
+
+def _place(address: str, port: int | str) -> tuple[str, int]:
+    with contextlib.suppress(ValueError):
+        address = str(ipaddress.ip_address(address))
+    return address, int(port)
