@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from libra_haproxy.history import WENT_BACK
 from tests.support.backends import HttpBackend
 from tests.support.need import missing, program
 from tests.support.node import Node
@@ -110,13 +111,58 @@ def test_reads_do_not_wait_for_a_change_that_hangs(
     change.start()
     until(lambda: (node.state_dir / "haproxy.cfg.new").exists(), "the change is being checked")
     # When reads come
-    for action in ("STATS", "DISCOVER", "DIAGNOSTICS"):
+    get(port)
+    for action in ("STATS", "DISCOVER", "DIAGNOSTICS", "HISTORY"):
         assert node.do(action).ok
+    until(lambda: node.do("METRICS").answer["loadBalancers"][0]["totals"]["sessions"], "counted")
     # Then they were answered while the change was under way
     assert change.is_alive()
     change.join(60)
     assert results[0].error_code == "haproxy_timeout"
     assert get(port).body == b"a"
+
+
+def test_a_file_that_is_refused_after_a_change_at_run_time_is_gone_back_from(
+    make_node: Callable[..., Node], folder: Path, a: HttpBackend, b: HttpBackend
+) -> None:
+    # Given a HAProxy that serves a node and refuses to check a file with it
+    place = f"{b.host}:{b.port}"
+    refuse = "echo '[ALERT]    (1) : config : not this one' >&2; exit 1"
+    node = make_node(
+        haproxy=script(
+            folder,
+            f'[ "$1" = -c ] && grep -q "{place}" "$3" && {{ {refuse}; }}\n'
+            f'exec {program("haproxy")} "$@"',
+        )
+    )
+    port = free_port()
+    assert node.update(lb(port, a.node(id=1))).ok
+    pid = node.worker_pid
+    # When it is added, which needs no reload
+    assert node.update(lb(port, a.node(id=1), b.node(id=2))).ok
+    # Then the load balancer is soon back at what HAProxy accepts, by a reload, and says so
+    until(lambda: _went_back(node), "the history tells of it")
+    assert node.worker_pid != pid
+    assert {get(port).body for _ in range(4)} == {b"a"}
+    assert [of["id"] for of in node.do("STATS").answer["nodes"]] == [1]
+    assert place not in node.config_text()
+    assert "CRITICAL" in node.said()
+    assert "not this one" in node.said()
+    # And nothing is changed at run time any more, until somebody has looked
+    pid = node.worker_pid
+    assert node.update(lb(port, a.node(id=1, weight=2))).ok
+    assert node.worker_pid != pid
+    # But by a daemon that starts anew
+    node.stop()
+    node.start()
+    pid = node.worker_pid
+    assert node.update(lb(port, a.node(id=1, weight=3))).ok
+    assert node.worker_pid == pid
+
+
+def _went_back(node: Node) -> bool:
+    newest = node.do("HISTORY").answer["history"][0]
+    return bool(newest["reason"] == WENT_BACK)
 
 
 def test_a_configuration_that_haproxy_refuses_is_told_in_its_words(
