@@ -64,7 +64,7 @@ class Network:
     # -- changes ---------------------------------------------------------------------------
 
     def restore(self) -> tuple[str, ...]:
-        """Bring all that was plugged into force again; gives the addresses not found.
+        """Bring all that was plugged into force again; gives the interfaces that are not.
 
         `look` goes on looking for those. Raises PlugsUnreadable, or NetworkError when the
         namespace cannot be used.
@@ -75,16 +75,14 @@ class Network:
             self._inside(_loopback_up)
             self._may_listen(self._plugged.topology)
             self._missing = tuple(plug.mac for plug in self._plugged.plugs)
-            self._find_missing()
-            for mac in self._missing:
-                LOG.warning("no interface has the hardware address %s (yet)", mac)
+            self._find_missing(logging.WARNING)
             return self._missing
 
     def look(self) -> None:
-        """Plug what `restore` did not find, should it be there now. Raises NetworkError."""
+        """Plug what `restore` could not, should that be possible now."""
         if self._missing:
             with self._turn:
-                self._find_missing()
+                self._find_missing(logging.DEBUG)
 
     def plug_vip(self, plug: Plug) -> str:
         """Plug the load balancer's addresses; gives the interface's name.
@@ -257,14 +255,15 @@ class Network:
 
         self._inside(allow)
 
-    def _find_missing(self) -> None:
+    def _find_missing(self, level: int) -> None:
         missing = []
         for mac in self._missing:
             plug = self._plugged.find(mac)
             try:
                 if plug is not None:
                     self._bring(plug, old=_NOTHING)
-            except NoSuchInterface:
+            except NetworkError as error:
+                LOG.log(level, "the interface %s is not plugged (yet): %s", mac, error)
                 missing.append(mac)
         self._missing = tuple(missing)
 

@@ -142,6 +142,7 @@ class Node:
     def look(self) -> None:
         """See after everything that runs."""
         self._release = haproxy_version(self._settings.haproxy.haproxy_cmd)
+        self.network.look()
         self.balancers.look()
         self.keepalived.watch(self.balancers.admin_sockets())
 
