@@ -92,10 +92,10 @@ class Site:
     def send(self, device: Device, message: Mapping[str, Any]) -> Result:
         return Client([self.gearmand.address]).submit(device.name, message, 60)
 
-    def serve(self, device: Device, *webs: HttpBackend, port: int = 80) -> Result:
+    def serve(self, device: Device, *webs: HttpBackend, port: int = 80, **more: Any) -> Result:
         """Have a device balance HTTP over web servers of the outer namespace."""
         nodes = [{"address": web.host, "port": web.port} for web in webs]
-        balancer = {"name": "lb", "protocol": "HTTP", "port": port, "nodes": nodes}
+        balancer = {"name": "lb", "protocol": "HTTP", "port": port, "nodes": nodes, **more}
         return self.send(device, {"hpcs_action": "UPDATE", "loadBalancers": [balancer]})
 
     def state(self, device: Device) -> DeviceState:
