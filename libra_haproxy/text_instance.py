@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from libra_common.crash import crash_point
 from libra_haproxy import commands, text_plan, text_rules, text_stat
 from libra_haproxy.errors import EngineError, HaproxyDown, NoLoadBalancer, NotInForce
 from libra_haproxy.keeper_client import KeeperClient
@@ -295,6 +296,7 @@ class TextInstance:
             said = self._process.worker.run(
                 commands.lines([*way.commands, commands.marking(derived.digest)])
             )
+            crash_point("after_runtime")
             LOG.debug("HAProxy said: %s", said)
             if self._digest() != derived.digest:
                 return ["HAProxy did not take the mark of the new text"]

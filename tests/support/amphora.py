@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import pwd
 import signal
 import socket
 import ssl
@@ -18,7 +19,7 @@ from typing import Any
 
 import trustme
 
-from tests.support.need import program
+from tests.support.need import missing, program
 from tests.support.ports import free_port
 from tests.support.wait import until
 
@@ -136,6 +137,22 @@ class Amphora:
             until(lambda: self.answers() or self.ended(), "the agent answers", 60)
             assert not self.ended(), self.said()
         return self
+
+    def run_as_nobody(self) -> None:
+        """Have the next start be an ordinary user's, without any capability."""
+        if os.geteuid() != 0 or not _everybody_may_run(sys.executable):
+            missing("only root can become another user, where that one may run this Python")
+        nobody = pwd.getpwnam("nobody")
+        for path in (self.folder, self.config, self.certificate, self.folder / "client_ca.pem"):
+            os.chown(path, nobody.pw_uid, nobody.pw_gid)
+        self.prefix = [
+            program("setpriv"),
+            f"--reuid={nobody.pw_uid}",
+            f"--regid={nobody.pw_gid}",
+            *("--clear-groups", "--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all"),
+            # `setpriv` itself still has root's rights when it looks the command up.
+            *("--no-new-privs", "--", "env"),
+        ]
 
     def answers(self) -> bool:
         with contextlib.suppress(OSError, http.client.HTTPException):

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support import folders
 from tests.support.amphora import Amphora, Authorities
+from tests.support.haproxies import HAPROXIES, Haproxy
 
 
 @pytest.fixture(scope="session")
@@ -15,8 +16,21 @@ def authorities() -> Authorities:
     return Authorities()
 
 
+@pytest.fixture(
+    params=[
+        pytest.param(release, marks=[] if release.name == "system" else pytest.mark.slow)
+        for release in HAPROXIES
+    ],
+    ids=str,
+)
+def haproxy(request: pytest.FixtureRequest) -> str:
+    """The HAProxy of a test: the system's, and the other releases with --all."""
+    release: Haproxy = request.param
+    return release.path()
+
+
 @pytest.fixture
-def amphora(authorities: Authorities) -> Iterator[Amphora]:
-    with Amphora(folder=folders.folder(), authorities=authorities) as agent:
+def amphora(authorities: Authorities, haproxy: str) -> Iterator[Amphora]:
+    with Amphora(folder=folders.folder(), authorities=authorities, haproxy=haproxy) as agent:
         agent.start()
         yield agent

@@ -6,13 +6,15 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from http.client import HTTPException
 from typing import Any
 
 import pytest
 
 from libra_haproxy.errors import HaproxyDown
 from libra_haproxy.runtime import Worker
-from tests.support.amphora import AMPHORA_ID, Amphora
+from tests.support import folders
+from tests.support.amphora import AMPHORA_ID, Amphora, Authorities
 from tests.support.backends import HttpBackend
 from tests.support.load import Wrk
 from tests.support.octavia_text import (
@@ -323,6 +325,85 @@ def test_killed_agent_comes_back_to_what_was_served_and_stopped_ones_stay_so(
     assert statuses(amphora) == {LISTENER: "ACTIVE", stopped: "STOPPED"}
     assert get(port).status == 200
     assert refused(its_port)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ("reload", "before_text"),
+        ("reload", "after_text"),
+        ("reload", "during_reload"),
+        ("run time", "after_text"),
+        ("run time", "after_runtime"),
+    ],
+)
+def test_agent_killed_in_the_middle_of_a_change_converges_on_the_old_or_the_new_text(
+    authorities: Authorities,
+    backends: dict[str, HttpBackend],
+    port: int,
+    place: str,
+    change: str,
+) -> None:
+    def proxy(member: str, mark: str) -> str:
+        lines = (f"http-response set-header X-Mark {mark}",) if change == "reload" else ()
+        return configuration(
+            Proxy(port=port, members=ports(backends, member), frontend_lines=lines, check="")
+        )
+
+    with Amphora(folder=folders.folder(), authorities=authorities) as agent:
+        # Given a text that serves, and an agent that will be killed at a step of a change
+        agent.start()
+        upload(agent, proxy(MEMBERS[0], "old"))
+        act(agent, "start")
+        upload(agent, proxy(MEMBERS[1], "new"))
+        agent.stop()
+        agent.start(crash_at=place)
+
+        # When it is told to bring the other text into force
+        with suppress(OSError, HTTPException):
+            act(agent, "reload")
+        if agent.process is not None and agent.process.poll() is None:
+            agent.kill()
+        served = get(port)
+        assert served.body.decode() in MEMBERS[:2]
+        agent.start()
+
+        # Then it is one of both, whole, and what it will be after the next crash of HAProxy
+        until(lambda: statuses(agent) == {LISTENER: "ACTIVE"}, "it is served")
+        served = get(port)
+        if change == "reload":
+            assert (served.body.decode(), served.headers["X-Mark"]) in zip(
+                MEMBERS[:2], ("old", "new"), strict=True
+            )
+        agent.close()
+        agent.start()
+        assert get(port).body == served.body
+
+        # And the next change works
+        upload(agent, proxy(MEMBERS[2], "newest"))
+        assert act(agent, "reload")[0] == 202
+        assert get(port).body.decode() == MEMBERS[2]
+
+
+def test_agent_of_an_ordinary_user_serves_on_a_high_port(
+    authorities: Authorities, backends: dict[str, HttpBackend], port: int
+) -> None:
+    # Given an agent without any right
+    with Amphora(folder=folders.folder(), authorities=authorities) as agent:
+        agent.run_as_nobody()
+        agent.start()
+
+        # Then the whole life works
+        upload(agent, configuration(Proxy(port=port, members=ports(backends))))
+        assert act(agent, "start")[0] == 202
+        assert get(port).status == 200
+        name = f"/1.0/loadbalancer/{BALANCER}/certificates/www.example.com.pem"
+        assert agent.call("PUT", name, authorities.server("www.example.com")).status == 201
+        assert agent.call("PUT", "/1.0/certificate", authorities.server()).status == 202
+        assert agent.call("GET", "/1.0/details").status == 200
+        assert act(agent, "stop")[0] == 202
+        assert agent.call("DELETE", f"/1.0/listeners/{BALANCER}").status == 200
 
 
 def _worker_pid(amphora: Amphora) -> int:
