@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -29,6 +29,9 @@ LOG = logging.getLogger(__name__)
 
 Devices = Mapping[str, Device]
 """All devices of ours by their names."""
+
+Wanted = Callable[[], Awaitable[None]]
+"""Returns while somebody waits for what is made; raises CloudError when nobody does for long."""
 
 LOOK_SECONDS = 15.0
 """How long a device is looked for whose order nobody confirmed."""
@@ -84,12 +87,14 @@ class Builder:
         self._times = times
         self._now = now
 
-    async def build(self, wish: DeviceWish, *, seen: Callable[[Device], None]) -> Device:
+    async def build(
+        self, wish: DeviceWish, *, seen: Callable[[Device], None], wanted: Wanted
+    ) -> Device:
         """Build the device that is wished for, or go on with what an earlier run left of it.
 
-        `seen` is told what is known of the device as soon as that is. Returns a device that was
-        marked as delivered. Raises CloudError; no device is left then, unless it cannot be
-        deleted, or an earlier run delivered it.
+        `seen` is told what is known of the device as soon as that is; `wanted` returns when
+        somebody waits for it. Returns a device that was marked as delivered. Raises CloudError; no
+        device is left then, unless it cannot be deleted, or an earlier run delivered it.
         """
         began = self._clock()
         marking = asyncio.Event()
@@ -105,6 +110,7 @@ class Builder:
                 return _good(device)
             device, servers = await self._in_time(wish, seen)
             await self._looks.run(partial(self._inspection.diagnose, device.name, servers))
+            await wanted()
             self._refuse_old(device)
             crash_point("before_delivered")
             marking.set()

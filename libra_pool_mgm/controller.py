@@ -7,8 +7,9 @@ waits for the cloud in a thread: a job is a task of one event loop.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ from libra_messages.faults import Malformed
 from libra_messages.pool_answers import PoolCode
 from libra_pool_mgm.build import Builder
 from libra_pool_mgm.clouds.base import Device, DeviceWish
+from libra_pool_mgm.clouds.errors import CloudTimeout
 from libra_pool_mgm.floating import FloatingIps
 from libra_pool_mgm.names import device_name, key_of
 from libra_pool_mgm.removal import Remover
@@ -29,6 +31,9 @@ from libra_pool_mgm.removal import Remover
 LOG = logging.getLogger(__name__)
 
 Fields = dict[str, Any]
+
+PATIENCE = 90.0
+"""Seconds: a job server notices within 60 s that a connection is gone, and reruns its job then."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +63,41 @@ class Outcome:
         return pool_answers.failed(message, error=self.error, code=self.code, **self.fields)
 
 
+class Work:
+    """A request that is being carried out, for one run of its job or for several."""
+
+    def __init__(self) -> None:
+        self.known: Fields = {}
+        """What the answer will add, so far."""
+        self._waiting = 0
+        self._somebody = asyncio.Event()
+
+    @contextlib.contextmanager
+    def awaited(self) -> Iterator[None]:
+        """Count one who waits for the outcome, while the block lasts."""
+        self._waiting += 1
+        self._somebody.set()
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                self._somebody.clear()
+
+    async def wanted(self) -> None:
+        """Return if somebody waits for the outcome, or as soon as somebody does again.
+
+        A connection that was lost may have taken the caller along, or the server has the job run
+        again, here or elsewhere. Raises CloudTimeout if nobody comes: what was made would be
+        marked as delivered for ever, and nobody would know of it.
+        """
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._somebody.wait()
+        except TimeoutError:
+            raise CloudTimeout(f"nobody has asked for it again in {PATIENCE:g} s") from None
+
+
 class Controller:
     """Answers the messages of one pool; `message_limit` is in bytes."""
 
@@ -75,7 +115,7 @@ class Controller:
         self._remover = remover
         self._floating = floating
         self._message_limit = message_limit
-        self._under_way: dict[tuple[str, str], asyncio.Task[Outcome]] = {}
+        self._under_way: dict[tuple[str, str], tuple[Work, asyncio.Task[Outcome]]] = {}
         self._leaving = False
 
     async def answer(self, job: Job) -> bytes:
@@ -104,11 +144,13 @@ class Controller:
         """Return the keys of the jobs that are being done; from any thread."""
         return frozenset(key for _, key in self._under_way.copy())
 
-    def give_up(self) -> None:
-        """Undo what is not done yet, and answer its jobs with FAIL; in the loop's thread."""
+    async def give_up(self) -> None:
+        """Undo what is not done yet, have its jobs answered with FAIL, and return after that."""
         self._leaving = True
-        for task in list(self._under_way.values()):
+        tasks = [task for _, task in self._under_way.values()]
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _answer(self, job: Job) -> Fields:
         message: Mapping[str, Any] | None = None
@@ -128,20 +170,22 @@ class Controller:
         run goes on here.
         """
         place = (request.action, key)
-        task = self._under_way.get(place)
-        if task is None:
-            task = asyncio.create_task(self._outcome(request, key))
-            self._under_way[place] = task
-            task.add_done_callback(lambda _: self._under_way.pop(place))
-        else:
+        if place in self._under_way:
             LOG.info("%s is under way already", request.action)
-        return await asyncio.shield(task)
+            work, task = self._under_way[place]
+        else:
+            work = Work()
+            task = asyncio.create_task(self._outcome(request, key, work))
+            self._under_way[place] = work, task
+            task.add_done_callback(lambda _: self._under_way.pop(place))
+        with work.awaited():
+            return await asyncio.shield(task)
 
-    async def _outcome(self, request: pool.Request, key: str) -> Outcome:
+    async def _outcome(self, request: pool.Request, key: str, work: Work) -> Outcome:
         LOG.info("%s begins", request.action)
-        known: Fields = {}
+        known = work.known
         try:
-            await self._do(request, key, known)
+            await self._do(request, key, work)
         except LibraError as error:
             LOG.error("%s failed (%s): %s", request.action, error.code, error)
             return Outcome(fields=known, code=error.code, error=str(error))
@@ -158,16 +202,16 @@ class Controller:
         LOG.info("%s done", request.action)
         return Outcome(fields=known)
 
-    async def _do(self, request: pool.Request, key: str, known: Fields) -> None:
-        """Carry out a request, noting in `known` what its answer adds, PASS or FAIL."""
+    async def _do(self, request: pool.Request, key: str, work: Work) -> None:
+        """Carry out a request, noting in `work` what its answer adds, PASS or FAIL."""
         match request:
             case pool.BuildDevice():
-                await self._build(request, key, known)
+                await self._build(request, key, work)
             case pool.DeleteDevice():
                 await self._remover.delete(request.name)
             case pool.BuildIp():
-                address = await self._floating.build(key)
-                known.update(id=str(address.id), ip=address.ip)
+                address = await self._floating.build(key, wanted=work.wanted)
+                work.known.update(id=str(address.id), ip=address.ip)
             case pool.AssignIp():
                 await self._floating.assign(request.ip, request.name)
             case pool.RemoveIp():
@@ -175,8 +219,8 @@ class Controller:
             case pool.DeleteIp():
                 await self._floating.delete(request.ip)
 
-    async def _build(self, request: pool.BuildDevice, key: str, known: Fields) -> None:
-        facts = self._facts
+    async def _build(self, request: pool.BuildDevice, key: str, work: Work) -> None:
+        facts, known = self._facts, work.known
         wish = DeviceWish(
             key=key,
             name=device_name(facts.basename, key),
@@ -197,4 +241,4 @@ class Controller:
             note(request.image or facts.image or device.image, device.address)
 
         note(request.image or facts.image, None)
-        seen(await self._builder.build(wish, seen=seen))
+        seen(await self._builder.build(wish, seen=seen, wanted=work.wanted))

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 from libra_common.crash import crash_point
+from libra_pool_mgm.build import Wanted
 from libra_pool_mgm.calls import Calls
 from libra_pool_mgm.clouds.base import Address, Cloud
 from libra_pool_mgm.clouds.errors import (
@@ -51,10 +52,11 @@ class FloatingIps:
         self._check_port = check_port
         self._turns: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
-    async def build(self, key: str) -> Address:
+    async def build(self, key: str, *, wanted: Wanted) -> Address:
         """Get an address, or the one that an earlier run of the job got; marked as delivered.
 
-        Raises CloudError; no address is left then, unless it cannot be given back.
+        `wanted` returns when somebody waits for it. Raises CloudError; no address is left then,
+        unless it cannot be given back.
         """
         marking = asyncio.Event()
         async with Undo() as undo:
@@ -63,6 +65,7 @@ class FloatingIps:
             address = await self._ordered(key)
             crash_point("after_create_address")
             if not address.delivered:
+                await wanted()
                 marking.set()
                 await self._calls.run(partial(self._cloud.mark_address_delivered, address))
             undo.forget()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import time
 from concurrent.futures import Future
 from functools import partial
 
@@ -67,9 +69,11 @@ class Service:
         `timeout` is in seconds, for all of it; the last ten, or half of it, are for undoing.
         """
         reserve = min(10.0, timeout / 2)
-        if not self.jobs.stop(timeout - reserve):
-            self._loop.loop.call_soon_threadsafe(self.controller.give_up)
-            self.jobs.stop(reserve)
+        self.jobs.stop(timeout - reserve)
+        deadline = time.monotonic() + reserve
+        with contextlib.suppress(TimeoutError):
+            self._loop.submit(self.controller.give_up()).result(reserve)
+        self.jobs.stop(max(0.0, deadline - time.monotonic()))
 
     def close(self) -> None:
         """Let go of threads and sessions, whatever they do; after `stop`, or instead of it."""

@@ -170,11 +170,9 @@ class Lane:
 
     def _disconnect(self) -> None:
         if self._late is not None:
-            _log.warning(
-                "job %s lost its connection: its answer is dropped, the server has it run again",
-                self._late[0].handle,
-            )
-            self._late = None
+            (job, future), self._late = self._late, None
+            _log.warning("job %s lost its connection: nobody will hear its answer", job.handle)
+            future.cancel()
             self._change(job=None)
         session, self._session = self._session, None
         if session is not None:

@@ -63,8 +63,10 @@ class JobWorker:
     bytes is answered by `on_oversize(size)`, unread. All answers are WORK_COMPLETE.
 
     A handler may also return a future of the answer; the slot stays busy, and its connection is
-    kept alive, until that is done. With `shared_threads` a server's slots have one thread together,
-    however many are busy, and the handler must not wait for anything: it returns a future.
+    kept alive, until that is done. If the connection is lost the future is cancelled: the answer
+    cannot be delivered any more, but the server may have the job run again. With `shared_threads`
+    a server's slots have one thread together, however many are busy, and the handler must not
+    wait for anything: it returns a future.
 
     With `max_slots` above `slots`, another slot opens at a server whenever fewer than two are
     idle there, so that short jobs do not wait behind long ones; it stays open.

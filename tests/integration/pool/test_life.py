@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import uuid
 
+import pytest
+
 from libra_common.exits import Exit
 from tests.integration.pool.conftest import MakeManager
 from tests.support.gearmand import Gearmand
@@ -74,6 +76,33 @@ def test_a_job_run_again_while_its_first_run_goes_on_is_not_done_twice(
     assert manager.device_names() == {answer["name"]}
     assert [name for _, name in manager.cloud.calls()].count("create_device") == 1
     assert "under way already" in manager.said()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_device_that_nobody_asks_for_again_is_not_delivered_but_deleted(
+    make_manager: MakeManager, gearmand: Gearmand
+) -> None:
+    # Given a build under way, whose job and caller a restart of the job server takes away
+    manager = make_manager().start()
+    lost = manager.begin("BUILD_DEVICE", flavor="slow3")
+    until(lambda: manager.device_names(), "the device is ordered")
+    gearmand.kill()
+    gearmand.start()
+    assert type(lost.exception(timeout=30)).__name__ == "ConnectionLost"
+    # Then it is not given to nobody
+    until(lambda: not manager.device_names(), "the device is deleted", 200)
+    assert "mark_delivered" not in [name for _, name in manager.cloud.calls()]
+
+
+def test_a_stop_undoes_what_nobody_waits_for(make_manager: MakeManager, gearmand: Gearmand) -> None:
+    manager = make_manager().start()
+    manager.begin("BUILD_DEVICE", flavor="slow100 mute")
+    until(lambda: manager.device_names(), "the device is ordered")
+    gearmand.kill()
+    until(lambda: "nobody will hear its answer" in manager.said(), "the loss is noticed")
+    assert manager.stop() == Exit.OK
+    assert manager.device_names() == set()
 
 
 def test_sighup_takes_new_settings_and_ends_what_runs_by_the_old_ones(

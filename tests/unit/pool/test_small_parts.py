@@ -13,12 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libra_messages.pool_answers import PoolCode
-from libra_pool_mgm import floating
+from libra_pool_mgm import controller, floating
 from libra_pool_mgm.build import Progress
 from libra_pool_mgm.calls import Calls
 from libra_pool_mgm.clouds import errors
 from libra_pool_mgm.clouds.base import Device, DeviceState
-from libra_pool_mgm.clouds.errors import BuildFailed, CloudError, DeleteFailed, NoCapacity
+from libra_pool_mgm.clouds.errors import (
+    BuildFailed,
+    CloudError,
+    CloudTimeout,
+    DeleteFailed,
+    NoCapacity,
+)
+from libra_pool_mgm.controller import Work
 from libra_pool_mgm.inspection import fault_in
 from libra_pool_mgm.names import device_name, key_of
 from libra_pool_mgm.removal import gone
@@ -230,6 +237,39 @@ def test_a_device_that_is_no_good_is_told_why(answer: dict[str, Any], word: str)
     fault = fault_in(answer)
     assert fault is not None
     assert word in fault
+
+
+# -- who waits for an outcome --------------------------------------------------------------------
+
+
+def test_what_is_made_is_wanted_as_long_as_one_of_those_who_came_waits() -> None:
+    async def main() -> None:
+        work = Work()
+        with work.awaited():
+            with work.awaited():
+                await work.wanted()
+            await work.wanted()
+        wanted = asyncio.create_task(work.wanted())
+        await asyncio.sleep(0.01)
+        assert not wanted.done()
+        # One who comes again
+        with work.awaited():
+            await wanted
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+
+
+def test_what_nobody_asks_for_again_is_not_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controller, "PATIENCE", 0.01)
+
+    async def main() -> None:
+        work = Work()
+        with work.awaited():
+            pass
+        with pytest.raises(CloudTimeout, match="nobody"):
+            await work.wanted()
+
+    asyncio.run(asyncio.wait_for(main(), 30))
 
 
 # -- codes -----------------------------------------------------------------------------------------
