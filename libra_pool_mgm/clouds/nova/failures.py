@@ -21,7 +21,6 @@ from openstack import exceptions as sdk
 
 from libra_pool_mgm.clouds.errors import (
     BadRequest,
-    BuildFailed,
     CloudError,
     CloudTimeout,
     CloudUnavailable,
@@ -113,11 +112,6 @@ def classify(refusal: Refusal) -> type[CloudError]:
 def fault_is_for_room(fault: str) -> bool:
     """Tell whether a server went into ERROR because no host could take it."""
     return _NO_ROOM in fault.lower()
-
-
-def fault_error(fault: str, *, out_of_room: bool) -> CloudError:
-    """Give the error that a device in state FAILED is answered with."""
-    return (NoCapacity if out_of_room else BuildFailed)(fault)
 
 
 def refusal_of(error: BaseException) -> Refusal:

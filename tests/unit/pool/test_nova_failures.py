@@ -16,7 +16,6 @@ from libra_pool_mgm.clouds.nova.failures import (
     Refusal,
     classify,
     explained,
-    fault_error,
     fault_is_for_room,
     refusal_of,
 )
@@ -121,8 +120,13 @@ def test_the_request_id_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 def test_a_fault_for_want_of_room_is_told_from_a_build_that_failed() -> None:
     assert fault_is_for_room("No valid host was found. ")
     assert not fault_is_for_room("Exceeded maximum number of retries. Exhausted all hosts")
-    assert fault_error("No valid host was found.", out_of_room=True).code == "capacity"
-    assert fault_error("Build of instance x aborted", out_of_room=False).code == "build_failed"
+
+
+def test_the_innards_of_the_http_library_are_no_reason() -> None:
+    error = keystone.ConnectFailure(
+        "Unable to establish connection to http://nova: HTTPConnectionPool(host='nova'): Max"
+    )
+    assert refusal_of(error).text == "Unable to establish connection to http://nova"
 
 
 def test_a_timeout_is_said_to_leave_open_whether_it_was_done() -> None:

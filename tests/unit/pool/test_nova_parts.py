@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from novaclient import exceptions as nova_errors
 
 from libra_common.errors import SettingsError
 from libra_common.settings import HostPort, Settings, load
@@ -21,8 +23,10 @@ from libra_pool_mgm.clouds.base import DeviceState
 from libra_pool_mgm.clouds.errors import BadRequest
 from libra_pool_mgm.clouds.nova import make_cloud
 from libra_pool_mgm.clouds.nova.addresses import _MARK, mark_text
-from libra_pool_mgm.clouds.nova.servers import address_of, state_of
+from libra_pool_mgm.clouds.nova.servers import Servers, address_of, state_of
 from libra_pool_mgm.clouds.nova.userdata import user_data
+
+pytestmark = pytest.mark.filterwarnings("ignore::PendingDeprecationWarning:openstack")
 
 KEY = "eaf1fef0-1584-11e3-b42b-02163e192df9"
 NAME = f"libra-stg-haproxy-{KEY}"
@@ -106,6 +110,54 @@ def test_a_mark_is_read_back_as_it_was_written_and_fits_neutron(
     assert mark is not None
     assert (mark["pool"], mark["key"], mark["delivered"] == "yes") == (basename, key, delivered)
     assert len(text) <= 255
+
+
+# -- listings ------------------------------------------------------------------------------------
+
+
+class PagedNova:
+    """Nova's listing in pages of two; before the n-th call the server `gone` is deleted."""
+
+    def __init__(self, names: list[str], *, gone: str = "", before_call: int = 0) -> None:
+        self.client = self
+        self.names = names
+        self.gone = gone
+        self.before_call = before_call
+        self.calls = 0
+
+    def get(self, url: str) -> tuple[None, dict[str, Any]]:
+        self.calls += 1
+        if self.calls == self.before_call:
+            self.names.remove(self.gone)
+        marker = parse_qs(urlsplit(url).query).get("marker", [""])[0]
+        if marker and marker not in self.names:
+            raise nova_errors.BadRequest(400, message=f"marker [{marker}] not found")
+        start = self.names.index(marker) + 1 if marker else 0
+        page = self.names[start : start + 2]
+        body: dict[str, Any] = {"servers": [{"id": name, "name": name} for name in page]}
+        if start + 2 < len(self.names):
+            href = f"http://inside.example/servers?limit=2&marker={page[-1]}"
+            body["servers_links"] = [{"rel": "next", "href": href}]
+        return None, body
+
+
+def listing(nova: PagedNova) -> Servers:
+    return Servers(nova=nova, basename="lb", order=lambda _: {}, address_of=lambda _: None)
+
+
+def test_a_listing_is_read_to_its_end_and_one_page_costs_one_call() -> None:
+    nova = PagedNova(["lb-1", "lb-2", "lb-3", "lb-4", "lb-5"])
+    assert list(listing(nova).names()) == nova.names
+    assert nova.calls == 3
+
+    nova = PagedNova(["lb-1", "lb-2"])
+    assert list(listing(nova).names()) == nova.names
+    assert nova.calls == 1
+
+
+def test_a_server_deleted_between_two_pages_hides_no_other() -> None:
+    nova = PagedNova(["lb-1", "lb-2", "lb-3", "lb-4"], gone="lb-2", before_call=2)
+    assert list(listing(nova).names()) == ["lb-1", "lb-3", "lb-4"]
 
 
 # -- the way to the cloud ------------------------------------------------------------------------
