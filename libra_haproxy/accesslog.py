@@ -19,9 +19,6 @@ _LOOK_SECONDS = 1.0
 class Source(Protocol):
     """Where lines come from; it writes them to the files that it was made with."""
 
-    def fileno(self) -> int:
-        """The open file that HAProxy is to write to, as its standard output."""
-
     def start(self) -> None:
         """Read in the background from now on."""
 
@@ -57,10 +54,6 @@ class AccessLog:
     def written(self) -> int:
         """Lines that were written since this keeper began."""
         return self._files.written
-
-    def fileno(self) -> int:
-        """The open file that HAProxy is to write to, as its standard output."""
-        return self._source.fileno()
 
     def start(self) -> None:
         """Receive, and see to the bounds, from now on."""

@@ -26,7 +26,6 @@ import resource
 import selectors
 import signal
 import socket
-import subprocess
 import sys
 import time
 from dataclasses import asdict
@@ -38,7 +37,7 @@ from libra_haproxy.accesslog import AccessLog
 from libra_haproxy.ledger import Ledger
 from libra_haproxy.logbounds import Bounds
 from libra_haproxy.logfiles import LogFiles
-from libra_haproxy.logpipe import LogPipe
+from libra_haproxy.logsocket import ENOUGH, NAME, LogSocket, queue_length
 from libra_haproxy.master import RunningMaster
 from libra_haproxy.meter import Meter
 
@@ -71,7 +70,6 @@ class Keeper:
         self._admin_socket = run_dir / "admin.sock"
         self._ledger = ledger
         self._log = log
-        self._log_end = log.fileno() if log else subprocess.DEVNULL
         self._meter: Meter | None = None
         self._process: RunningMaster | None = None
         self._restart_at = 0.0
@@ -145,7 +143,7 @@ class Keeper:
         if self._process is not None or time.monotonic() < self._restart_at:
             return
         try:
-            started = RunningMaster.start(self._command, log=self._log_end)
+            started = RunningMaster.start(self._command)
         except OSError as error:
             self._count_death(f"cannot run {self._command[0]}: {error.strerror}", lived=0.0)
             return
@@ -258,9 +256,12 @@ def _asked(line: bytes) -> dict[str, Any]:
 
 def _access_log(directory: Path, run_dir: Path, bounds: str) -> AccessLog | None:
     """What HAProxy logs to; None where it is not possible, since traffic matters more."""
+    queue = queue_length()
+    if queue is not None and queue < ENOUGH:
+        _say(f"access log lines may be lost under load: net.unix.max_dgram_qlen is {queue}")
     try:
         files = LogFiles(directory, Bounds(**json.loads(bounds)))
-        return AccessLog(LogPipe(run_dir / "log.pipe", files), files)
+        return AccessLog(LogSocket(run_dir / NAME, files), files)
     except OSError as error:
         _say(f"there will be no access logs: {directory}: {error.strerror}")
         return None

@@ -31,18 +31,10 @@ class RunningMaster:
         self.since = time.monotonic()
 
     @classmethod
-    def start(cls, command: list[str], *, log: int) -> RunningMaster:
-        """Start HAProxy with an empty environment, in a process group of its own.
-
-        Its standard output, where its access log goes to, is the open file `log`.
-        """
+    def start(cls, command: list[str]) -> RunningMaster:
+        """Start HAProxy with an empty environment, in a process group of its own."""
         child = subprocess.Popen(
-            command,
-            env={},
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            start_new_session=True,
+            command, env={}, cwd="/", stdin=subprocess.DEVNULL, start_new_session=True
         )
         return cls(pid=child.pid, child=child)
 

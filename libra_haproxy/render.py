@@ -16,7 +16,7 @@ from typing import Any
 
 import jinja2
 
-from libra_haproxy import downs, tokens
+from libra_haproxy import downs, logsocket, tokens
 from libra_haproxy.model import LoadBalancer, Model, Monitor, MonitorType, Protocol, Server, Tls
 from libra_haproxy.tokens import Token
 
@@ -73,6 +73,7 @@ def render(model: Model, *, suspended: bool, place: Place) -> Rendered:
         # HAProxy 2.6 crashes on a peers section that only disabled sections use.
         peers=not suspended and any(_by_source(lb) for lb in model.load_balancers),
         peers_socket=tokens.file(place.peers_socket),
+        log_socket=tokens.file(place.admin_socket.with_name(logsocket.NAME)),
         downs=tokens.file(place.downs),
         digest=_NO_DIGEST,
         load_balancers=[_view(lb, place) for lb in model.load_balancers],

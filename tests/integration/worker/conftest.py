@@ -12,6 +12,7 @@ import pytest
 from tests.support import folders
 from tests.support.backends import HttpBackend
 from tests.support.gearmand import Gearmand
+from tests.support.kernel import long_log_queue
 from tests.support.node import Node
 from tests.support.swift import Swift
 
@@ -78,3 +79,9 @@ def swift() -> Iterator[Swift]:
 def container() -> str:
     """The name of a container that no other test writes to."""
     return f"logs{next(_NUMBERS)}"
+
+
+@pytest.fixture(scope="session")
+def log_queue() -> Iterator[None]:
+    with long_log_queue():
+        yield

@@ -40,6 +40,9 @@ REQUIRED = [
 NAME = r"haproxy-\d{8}T\d{6}\.\d{6}Z-\d{6}\.log\.gz"
 
 
+pytestmark = pytest.mark.usefixtures("log_queue")
+
+
 @pytest.fixture
 def faulty(swift: Swift) -> Iterator[FaultyStore]:
     with FaultyStore(swift.port) as proxy:
