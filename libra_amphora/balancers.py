@@ -21,7 +21,7 @@ from libra_amphora.snapshot import Listener, Pool, Snapshot, Traffic
 from libra_common.errors import LibraError
 from libra_haproxy.errors import EngineError
 from libra_haproxy.ledger import COLUMNS
-from libra_haproxy.text import Section, TextRefused, addresses, kind
+from libra_haproxy.text import Section, TextRefused, addresses, everywhere, kind
 from libra_haproxy.text_instance import TextInstance
 from libra_haproxy.text_opening import TextInstanceSettings, make_text_instance
 from libra_haproxy.text_stat import number
@@ -119,6 +119,11 @@ class Balancers:
             if text is not None and id_ in (None, name):
                 found.update(dict.fromkeys(addresses(text)))
         return tuple(found)
+
+    def listen_everywhere(self) -> bool:
+        """Whether any listens at whatever address the node has."""
+        texts = (instance.text for instance in self._all().values())
+        return any(text is not None and everywhere(text) for text in texts)
 
     def admin_sockets(self) -> tuple[Path, ...]:
         """The sockets of the HAProxys that should run."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -59,6 +59,7 @@ class Network:
         self._store = PlugStore(directory=state_dir)
         self._turn = threading.Lock()
         self._plugged = Plugged()
+        self._resting: set[str] = set()
         self._missing: tuple[str, ...] = ()
 
     # -- changes ---------------------------------------------------------------------------
@@ -169,6 +170,32 @@ class Network:
                 return tuple(dropped)
 
             return self._inside(drop)
+
+    def rest(self, used: Container[IPAddress]) -> None:
+        """Take the load balancer's addresses and rules from ports of which none is in `used`.
+
+        They stay plugged: a controller plugs them once, and `wake` brings them back. Shared ones
+        are keepalived's. Raises PlugFailed.
+        """
+        with self._turn:
+            if self._plugged.topology == ACTIVE_STANDBY:
+                return
+            for plug in self._plugged.plugs:
+                bare = replace(plug, vips=())
+                if any(home.address in used for home in plug.vips) or bare == plug:
+                    continue
+                if plug.mac not in self._resting and self._look(plug.mac) is not None:
+                    self._bring(bare, old=layout(plug, self._plugged.topology))
+                    self._resting.add(plug.mac)
+
+    def wake(self) -> None:
+        """Bring back all addresses that rest. Raises PlugFailed."""
+        with self._turn:
+            for mac in tuple(self._resting):
+                plug = self._plugged.find(mac)
+                if plug is not None and self._look(mac) is not None:
+                    self._bring(plug, old=_NOTHING)
+                self._resting.discard(mac)
 
     # -- reads -----------------------------------------------------------------------------
 

@@ -180,7 +180,7 @@ class Node:
             InfoApi(amphora_id=id_, haproxy_version=lambda: self._release),
             TopologyApi(topology=self.topology, amphora_id=id_),
             ListenersApi(balancers=self.balancers, deleted=self._tidy),
-            BalancersApi(balancers=self.balancers, announce=self._announce),
+            BalancersApi(balancers=self.balancers, prepare=self._prepare, announce=self._announce),
             CertificatesApi(balancers=self.balancers, certificates=self.certificates),
             AgentApi(settings=self.mutable, install=self._install),
             DetailsApi(
@@ -242,9 +242,22 @@ class Node:
         except (LibraError, ValueError) as error:
             LOG.warning("the addresses of %s were not announced: %s", balancer or "all", error)
 
+    def _prepare(self) -> None:
+        """Have the addresses there that rested while nobody listened at them."""
+        try:
+            self.network.wake()
+        except LibraError as error:
+            LOG.warning("the addresses cannot be brought back: %s", error)
+
     def _tidy(self) -> None:
         """What nobody uses any more goes."""
         self.keepalived.watch(self.balancers.admin_sockets())
+        if self.balancers.listen_everywhere():
+            return
+        try:
+            self.network.rest(frozenset(map(ipaddress.ip_address, self.balancers.addresses())))
+        except (LibraError, ValueError) as error:
+            LOG.warning("addresses that nobody uses stay: %s", error)
 
 
 def _passable(directory: Path) -> None:

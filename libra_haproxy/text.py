@@ -29,6 +29,7 @@ _IN_THE_END = (
     "[ALERT] : Error(s) found in configuration file : haproxy.cfg",
     "[ALERT] : Fatal errors found in configuration.",
 )
+_EVERYWHERE = ("", "*", "::", "0.0.0.0")  # noqa: S104 - nothing is bound here
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
@@ -173,11 +174,16 @@ def kind(text: Text, frontend: Section) -> str:
 
 def addresses(text: Text) -> tuple[str, ...]:
     """The addresses that clients come to, each once, without ports."""
-    found: dict[str, None] = {}
+    return tuple(dict.fromkeys(host for host in _hosts(text) if host not in _EVERYWHERE))
+
+
+def everywhere(text: Text) -> bool:
+    """Whether clients may come to any address of the node."""
+    return any(host in _EVERYWHERE for host in _hosts(text))
+
+
+def _hosts(text: Text) -> Iterator[str]:
     for frontend in text.frontends:
         for words in frontend.values("bind"):
             for one in words[0].split(",") if words else ():
-                host = re.sub(r"^(?:ipv[46]@|tcp[46]?@)", "", one).rpartition(":")[0].strip("[]")
-                if host and host not in ("*", "::", "0.0.0.0"):  # noqa: S104 - not bound to
-                    found[host] = None
-    return tuple(found)
+                yield re.sub(r"^(?:ipv[46]@|tcp[46]?@)", "", one).rpartition(":")[0].strip("[]")

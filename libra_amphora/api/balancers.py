@@ -41,10 +41,17 @@ def peer_name(amphora_id: str) -> str:
 
 
 class BalancersApi:
-    """`announce` tells the network where the addresses of a load balancer are."""
+    """`prepare` makes the network ready for a load balancer; `announce` tells it where that is."""
 
-    def __init__(self, *, balancers: Balancers, announce: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        *,
+        balancers: Balancers,
+        prepare: Callable[[], None],
+        announce: Callable[[str], None],
+    ) -> None:
         self._balancers = balancers
+        self._prepare = prepare
         self._announce = announce
 
     def routes(self) -> Iterable[Route]:
@@ -128,6 +135,7 @@ class BalancersApi:
         if action == "stop":
             instance.stop()
             return f"Listener {id_} stopped"
+        self._prepare()
         instance.start()
         self._announce(id_)
         if action == "reload":

@@ -73,7 +73,7 @@ class Walk:
         """Ask everything, in an order in which it can be asked."""
         for part in (
             *(self.info, self.interfaces, self.plugging, self.certificates, self.haproxy),
-            *(self.starting, self.listeners, self.agent_itself, self.keepalived),
+            *(self.starting, self.listeners, self.details, self.agent_itself, self.keepalived),
             *((self.topology, self.transition) if self.place.transition else ()),
             *(self.ending,),
         ):
@@ -312,6 +312,38 @@ class Walk:
             sends="[health_manager]\nheartbeat_interval = often\n",
         )
 
+    def details(self) -> Iterator[Step]:
+        number = Like(lambda value: isinstance(value, int | float))
+        count = Like(lambda value: isinstance(value, int) and not isinstance(value, bool))
+        memory = "total free available buffers cached swap_used shared slab committed_as"
+        yield self.ask(
+            "GET",
+            f"{self.prefix}/details",
+            200,
+            {
+                "hostname": Like(".+"),
+                "uuid": AMPHORA_ID,
+                "haproxy_version": Like(r"\d+\.\d+.*"),
+                "api_version": self.version,
+                "network_tx": count,
+                "network_rx": count,
+                "networks": Like(lambda value: {"eth1", "eth2"} <= set(value)),
+                "active": True,
+                "haproxy_count": 1,
+                "cpu": dict.fromkeys(("total", "user", "system", "soft_irq"), number),
+                "cpu_count": count,
+                "memory": dict.fromkeys(memory.split(), count),
+                "disk": {"used": count, "available": count},
+                "load": [number, number, number],
+                "active_tuned_profiles": Like(lambda value: isinstance(value, str)),
+                "topology": "SINGLE",
+                "tolopogy": "SINGLE",
+                "topology_status": "OK",
+                "listeners": [LISTENER],
+                "packages": Like(lambda value: any("haproxy" in package for package in value)),
+            },
+        )
+
     def keepalived(self) -> Iterator[Step]:
         yield self.ask(
             "PUT",
@@ -397,6 +429,14 @@ class Walk:
         yield self.ask("DELETE", f"{path}/{UNKNOWN}", 404, unknown)
         yield self.ask("DELETE", f"{path}/{self.id}", 200, {"message": "OK"})
         yield self.ask("GET", path, 200, [])
+        # Its address went with it, and comes back with the next that listens there.
+        gone = {"message": "Error interface not found for IP address"}
+        yield self.ask("GET", f"{self.prefix}/interface/{VIP}", 404, gone)
+        upload = f"{self.base}/{AMPHORA_ID}/{self.id}/haproxy"
+        yield self.ask("PUT", upload, 201, {"message": "OK"}, sends=self.config)
+        yield self.ask("PUT", f"{self.base}/{self.id}/start", 202, Like(bool))
+        there = {"message": "OK", "interface": "eth1"}
+        yield self.ask("GET", f"{self.prefix}/interface/{VIP}", 200, there)
 
     # -- in parts ---------------------------------------------------------------------------------
 
