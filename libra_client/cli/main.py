@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from libra_client.cli import changes, options, output, pool, questions, schema, validate
+from libra_client.cli import archive, changes, options, output, pool, questions, schema, validate
 from libra_client.cli.errors import exit_of
 from libra_client.cli.exits import Exit, table
 from libra_common.errors import LibraError
@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--version", action="version", version=f"libra {RELEASE}")
     options.add_common(made)
     commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for group in (changes, questions, pool, validate, schema):
+    for group in (changes, questions, archive, pool, validate, schema):
         group.add(commands)
     return made
 
