@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -107,6 +111,36 @@ def test_a_sweep_removes_what_nobody_was_given_and_nothing_else(
     (left,), (ip,) = site.cloud().devices(), site.cloud().addresses()
     assert (left.name, ip.ip) == kept
     assert left.state is DeviceState.ACTIVE
+
+
+def test_an_operator_can_see_everything_and_remove_it(site: Site, make_pool: MakePool) -> None:
+    # Given a device with an address, and the pool manager's settings
+    pool, device = make_pool(), site.build(wait=False)
+    address = site.cloud().create_address(key="k")
+    site.cloud().assign_address(address, device)
+    # When everything is listed / Then it is there, with the way in
+    seen = json.loads(operate(pool, "list"))
+    assert [one["name"] for one in seen["devices"]] == [device.name]
+    assert [(one["ip"], one["device"]) for one in seen["addresses"]] == [(address.ip, device.name)]
+    assert Path(seen["outer_namespace"]).exists()
+    # When everything is removed / Then nothing is there, twice
+    for _ in range(2):
+        assert operate(pool, "remove-everything") == ""
+        assert things(site) == (0, 0)
+        assert site.processes() == {}
+
+
+def operate(pool: LocalPool, act: str) -> str:
+    command = [sys.executable, "-m", "libra_pool_mgm.clouds.local"]
+    done = subprocess.run(
+        [*command, f"--config-file={pool.config}", act],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
 
 
 def things(site: Site) -> tuple[int, int]:
