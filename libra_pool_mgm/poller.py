@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -80,7 +81,8 @@ class Poller(Generic[T]):
         self._waiters.add(waiter)
         self._joined.set()
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run(), name=f"poll {self._what}")
+            # In an empty context: its log lines belong to no job.
+            self._task = asyncio.create_task(self._run(), context=contextvars.Context())
         try:
             found: R = await waiter.future
             return found

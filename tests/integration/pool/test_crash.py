@@ -6,8 +6,10 @@ import uuid
 
 import pytest
 
+from libra_common.jobs import AdminClient, parse_server
 from tests.integration.pool.conftest import MakeManager
-from tests.support.pool_manager import BASENAME, PoolManager
+from tests.support import folders
+from tests.support.pool_manager import BASENAME, FUNCTION, PoolManager
 from tests.support.wait import until
 
 STEPS = (
@@ -82,3 +84,49 @@ def test_a_failure_after_a_kill_leaves_nothing_either(make_manager: MakeManager)
     answer = sent.result(timeout=100)
     assert (answer["response"], answer["error_code"]) == ("FAIL", "build_failed")
     assert manager.device_names() == set()
+
+
+@pytest.mark.slow
+def test_a_device_as_old_as_what_sweeps_remove_is_not_given_away(
+    make_manager: MakeManager,
+) -> None:
+    # Given a device that was begun an hour ago, by a manager that was killed
+    manager = make_manager(build_timeout=60, sweep_grace=3600)
+    manager.start(crash_at="after_create")
+    sent = manager.begin("BUILD_DEVICE")
+    until(lambda: killed(manager), "it was killed", 60)
+    manager.cloud.age(3600)
+    # When the job is run again only now
+    manager.start()
+    answer = sent.result(timeout=100)
+    # Then a sweep elsewhere may be about to remove it, so that it goes
+    assert (answer["response"], answer["error_code"]) == ("FAIL", "timeout")
+    assert "too long ago" in answer["error"]
+    assert manager.device_names() == set()
+
+
+@pytest.mark.slow
+def test_a_pool_with_two_managers_loses_one_and_no_build(farmed: PoolManager) -> None:
+    # Given forty builds, worked at by two managers of one pool
+    other = PoolManager(
+        folder=folders.folder(), servers=farmed.servers, cloud=farmed.cloud, build_timeout=60
+    )
+    with other:
+        for one in (farmed, other):
+            one.write_config(slots=15)
+            one.start()
+        until(lambda: len(clients(farmed)) == 30, "both are registered")
+        sent = [farmed.begin("BUILD_DEVICE", flavor="slow2") for _ in range(40)]
+        until(lambda: len(farmed.device_names()) >= 25, "both are at work")
+        # When one of them is killed
+        farmed.kill()
+        answers = [one.result(timeout=100) for one in sent]
+    # Then each is built, once
+    assert {answer["response"] for answer in answers} == {"PASS"}
+    assert {answer["name"] for answer in answers} == farmed.device_names()
+    assert len(farmed.device_names()) == 40
+
+
+def clients(manager: PoolManager) -> list[str]:
+    admin = AdminClient(server=parse_server(manager.servers[0]))
+    return [one.client_id for one in admin.workers() if FUNCTION in one.functions]
