@@ -8,6 +8,7 @@ import time
 import traceback
 
 from tests.bench import (
+    archives,
     bytes_metered,
     faults,
     footprint,
@@ -28,6 +29,7 @@ FIGURES = {
     "5": latency,
     "6": footprint,
     "7": faults,
+    "9": archives,
 }
 
 
