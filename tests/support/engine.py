@@ -1,11 +1,21 @@
-"""The engine without a worker: an Instance in this process, with a HAProxy of its own."""
+"""The engine without a worker: an Instance in this process, with a HAProxy of its own.
+
+`python -m tests.support.engine FOLDER HAPROXY MODEL PEM...` is a door that brings a pickled model
+into force and ends; where the environment says so, it is killed on the way.
+"""
 
 from __future__ import annotations
 
 import os
+import pickle
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
+from libra_haproxy.certificates import Bundle
 from libra_haproxy.instance import Instance
+from libra_haproxy.model import Model
 from libra_haproxy.opening import InstanceSettings, make_instance
 from libra_haproxy.runtime import Worker
 from tests.support.node import Node
@@ -38,6 +48,26 @@ class Engine:
     def worker(self) -> Worker:
         return self.node.haproxy_worker
 
+    def apply_and_die(self, model: Model, *bundles: Bundle, crash_at: str) -> None:
+        """Have another process bring `model` into force, and killed at that point of its way."""
+        self.instance.close()
+        folder = self.node.folder
+        files = [folder / f"door{number}" for number in range(len(bundles) + 1)]
+        files[0].write_bytes(pickle.dumps(model))
+        for file, bundle in zip(files[1:], bundles, strict=True):
+            file.write_text(bundle.pem)
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.support.engine", str(folder), self.node.haproxy, *files],
+            env={**os.environ, "LIBRA_CRASH_AT": crash_at},
+            capture_output=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+        for file in files:
+            file.unlink()
+        self.instance = self._opened()
+
     def reopen(self, *, cold: bool = False) -> None:
         """As another daemon would, on the HAProxy that is there or, `cold`, on none."""
         self.instance.close()
@@ -51,3 +81,13 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         self.instance.close()
         self.node.close()
+
+
+def _door(folder: str, haproxy: str, model: str, *pems: str) -> None:
+    wanted: Model = pickle.loads(Path(model).read_bytes())  # noqa: S301 - written above
+    bundles = [Bundle.parse(Path(pem).read_text()) for pem in pems]
+    Engine(Path(folder), haproxy=haproxy).instance.apply(wanted, certificates=bundles)
+
+
+if __name__ == "__main__":
+    _door(*sys.argv[1:])

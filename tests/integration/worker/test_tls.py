@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import socket
 import ssl
 import stat
@@ -21,6 +22,7 @@ from tests.support.engine import Engine
 from tests.support.h2client import H2Client
 from tests.support.haproxies import HAPROXIES
 from tests.support.ports import free_port
+from tests.support.traffic import refused
 from tests.support.wait import until
 
 NAME = "libra.example"
@@ -118,6 +120,107 @@ def test_a_certificate_is_exchanged_without_a_reload_and_stays_over_one_and_a_co
     # And it may be the first once more, which the history still names
     engine.instance.apply(https(port, first, a, b))
     assert leaf(port) == first.certificate.leaf
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "crash_at",
+    ["before_write", "after_write", "after_state_rename", "after_rename", "after_runtime",
+     "after_confirm"],
+)  # fmt: skip
+def test_after_a_kill_in_an_exchange_what_is_stored_is_what_is_served(
+    folder: Path, a: HttpBackend, b: HttpBackend, crash_at: str
+) -> None:
+    # Given a listener whose certificate and nodes are changed by a daemon that is killed
+    port, first, second = free_port(), bundle(NAME), bundle(NAME)
+    with Engine(folder) as engine:
+        engine.instance.apply(https(port, first, a), certificates=[first])
+        engine.apply_and_die(https(port, second, b), second, crash_at=crash_at)
+        # Then it is all of before or all of after, and a cold start changes nothing of it
+        (lb,) = (engine.instance.state.model or Model(load_balancers=())).load_balancers
+        whole = {first.certificate.leaf: b"a", second.certificate.leaf: b"b"}
+        assert lb.tls is not None
+        assert lb.tls.certificate.leaf == leaf(port)
+        assert _answer(port) == whole[leaf(port)]
+        before = leaf(port)
+        engine.reopen(cold=True)
+        assert (leaf(port), _answer(port)) == (before, whole[before])
+        # And the change can be made once more
+        engine.instance.apply(https(port, second, b), certificates=[second])
+        assert (leaf(port), _answer(port)) == (second.certificate.leaf, b"b")
+
+
+def _answer(port: int) -> bytes:
+    client = H2Client(port, trusting("h2"))
+    try:
+        return client.get().body
+    finally:
+        client.close()
+
+
+@pytest.mark.slow
+def test_random_changes_leave_what_a_fresh_start_would_serve(
+    engine: Engine, a: HttpBackend, b: HttpBackend
+) -> None:
+    # Given a listener with one of some certificates, and nodes that come and go
+    port, dice = free_port(), random.Random(5)
+    bundles = [bundle(NAME) for _ in range(3)]
+    engine.instance.apply(https(port, bundles[0], a), certificates=bundles)
+    client = H2Client(port, trusting("h2"))
+    reloads, pid = 0, engine.worker.pid_and_digest()[0]
+    for _ in range(25):
+        # When both change at random
+        used = dice.choice(bundles)
+        wanted = https(port, used, *dice.choice([(a,), (a, b), (a, b, a)]))
+        engine.instance.apply(wanted, certificates=[used])
+        # Then each is in force at once
+        assert leaf(port) == used.certificate.leaf
+        assert client.get().body in {b"a", b"b"}
+        reloads += engine.worker.pid_and_digest()[0] != pid
+        pid = engine.worker.pid_and_digest()[0]
+    client.close()
+    assert reloads < 25
+    # And a fresh start serves the same, once the removed ones are gone
+    names = {f"id-{server.node_id}" for server in wanted.load_balancers[0].servers}
+    until(lambda: _names(engine) == names, "they are gone", 60)
+    before = sorted(engine.worker.servers(), key=repr)
+    engine.reopen(cold=True)
+    assert sorted(engine.worker.servers(), key=repr) == before
+    assert leaf(port) == used.certificate.leaf
+
+
+def _names(engine: Engine) -> set[str]:
+    engine.instance.look()  # as a daemon does each second
+    return {row.name for row in engine.worker.servers()}
+
+
+def test_a_suspended_listener_gets_its_certificate_and_shows_it_when_enabled(
+    engine: Engine, a: HttpBackend
+) -> None:
+    port, first, second = free_port(), bundle(NAME), bundle(NAME)
+    engine.instance.apply(https(port, first, a), certificates=[first])
+    engine.instance.suspend()
+    assert refused(port)
+    engine.instance.apply(https(port, second, a), certificates=[second])
+    assert refused(port)
+    engine.instance.enable()
+    assert leaf(port) == second.certificate.leaf
+
+
+def test_a_certificate_that_is_gone_from_disk_is_named_and_the_old_process_serves_on(
+    engine: Engine, a: HttpBackend, b: HttpBackend
+) -> None:
+    port, one = free_port(), bundle(NAME)
+    engine.instance.apply(https(port, one, a), certificates=[one])
+    file = engine.node.state_dir / "certificates" / f"{one.certificate.name}.pem"
+    file.unlink()
+    with pytest.raises(CertificateMissing, match=one.certificate.name):
+        engine.instance.apply(https(port, one, b))
+    assert (leaf(port), _answer(port)) == (one.certificate.leaf, b"a")
+    # And given once more it is written once more
+    engine.instance.apply(https(port, one, b), certificates=[one])
+    assert file.exists()
+    assert _answer(port) == b"b"
 
 
 def test_tls_comes_and_goes_by_a_reload(engine: Engine, a: HttpBackend) -> None:
