@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import TypeVar
 
 from libra_common.crash import crash_point
 from libra_common.jobs import GearmanServer
@@ -27,6 +28,8 @@ from libra_pool_mgm.undo import Undo
 
 LOG = logging.getLogger(__name__)
 
+R = TypeVar("R")
+
 Devices = Mapping[str, Device]
 """All devices of ours by their names."""
 
@@ -36,7 +39,7 @@ Wanted = Callable[[], Awaitable[None]]
 LOOK_SECONDS = 15.0
 """How long a device is looked for whose order nobody confirmed."""
 
-_GONE_AFTER = 3  # listings without a device that was in one before
+_GONE_AFTER = 3  # listings in a row without a device that was ordered
 _MARK_TRIES = 3
 
 
@@ -104,11 +107,16 @@ class Builder:
             device = await self._ordered(wish)
             crash_point("after_create")
             seen(device)
+            deadline = asyncio.get_running_loop().time() + self._times.build
+            progress = Progress(wish.name, seen)
             if device.delivered:
                 # An earlier run came this far, and its answer may have been read.
                 undo.forget()
-                return _good(device)
-            device, servers = await self._in_time(wish, seen)
+                return await self._active(progress, deadline)
+            device = await self._active(progress, deadline)
+            crash_point("after_active")
+            LOG.info("device %s is active, at %s", device.name, device.address)
+            servers = await self._registration(progress, deadline)
             await self._looks.run(partial(self._inspection.diagnose, device.name, servers))
             await wanted()
             self._refuse_old(device)
@@ -133,30 +141,28 @@ class Builder:
             except TimeoutError:
                 raise error from None
 
-    async def _in_time(
-        self, wish: DeviceWish, seen: Callable[[Device], None]
-    ) -> tuple[Device, tuple[GearmanServer, ...]]:
-        """Wait until the device is active, has its address and is registered, and where."""
-        step = "active"
-        progress = Progress(wish.name, seen)
+    async def _active(self, progress: Progress, deadline: float) -> Device:
+        """Wait until the device is active and has its address."""
+        what = f"device {progress.name} was not active"
+        return await self._in_time(self._devices.wait(progress), deadline, what)
+
+    async def _registration(self, progress: Progress, deadline: float) -> tuple[GearmanServer, ...]:
+        """Wait until the device is registered, and say where."""
+        what = f"device {progress.name} was not registered at a job server"
+        return await self._in_time(self._whereabouts(progress), deadline, what)
+
+    async def _in_time(self, step: Awaitable[R], deadline: float, what: str) -> R:
         try:
-            async with asyncio.timeout(self._times.build):
-                device = await self._devices.wait(progress)
-                crash_point("after_active")
-                LOG.info("device %s is active, at %s", device.name, device.address)
-                step = "registered at a job server"
-                servers = await self._whereabouts(wish.name, progress)
+            async with asyncio.timeout_at(deadline):
+                return await step
         except TimeoutError:
             trouble = self._devices.trouble or self._registered.trouble
             why = f" ({trouble})" if trouble else ""
-            raise CloudTimeout(
-                f"device {wish.name} was not {step} within {self._times.build:g} s{why}"
-            ) from None
-        return device, servers
+            raise CloudTimeout(f"{what} within {self._times.build:g} s{why}") from None
 
-    async def _whereabouts(self, name: str, progress: Progress) -> tuple[GearmanServer, ...]:
-        """Wait until the device is registered, and say where; raises what `progress` does."""
-        here = asyncio.create_task(self._registered.wait(lambda found: found.get(name)))
+    async def _whereabouts(self, progress: Progress) -> tuple[GearmanServer, ...]:
+        """Wait until the device is registered; raises what `progress` does meanwhile."""
+        here = asyncio.create_task(self._registered.wait(lambda found: found.get(progress.name)))
         lost: asyncio.Task[None] = asyncio.create_task(self._devices.wait(progress.lost))
         try:
             await asyncio.wait([here, lost], return_when=asyncio.FIRST_COMPLETED)
@@ -195,22 +201,22 @@ class Builder:
 class Progress:
     """Looks at listings until the device `name` is active and has its address.
 
-    `seen` is told of each sight of it. Raises CloudError when that will not come any more.
+    It must have been ordered before the first one is asked for. `seen` is told of each sight of it.
+    Raises CloudError when that will not come any more.
     """
 
     def __init__(self, name: str, seen: Callable[[Device], None]) -> None:
-        self._name = name
+        self.name = name
         self._seen = seen
-        self._missed: int | None = None  # None: never in a listing so far
+        self._missed = 0
 
     def __call__(self, devices: Devices) -> Device | None:
         """Return the device once it is good, None while it is not."""
-        device = devices.get(self._name)
+        device = devices.get(self.name)
         if device is None:
-            if self._missed is not None:
-                self._missed += 1
-                if self._missed >= _GONE_AFTER:
-                    raise BuildFailed(f"device {self._name} was deleted while it was built")
+            self._missed += 1
+            if self._missed >= _GONE_AFTER:
+                raise BuildFailed(f"device {self.name} was deleted while it was built")
             return None
         self._missed = 0
         self._seen(device)
