@@ -77,10 +77,13 @@ class Leases:
             # One that ran out and that nobody took is still ours: nothing happened in between.
             self._held(connection, lease, expires=now() + self._seconds)
 
-    def complete(self, lease: Lease, numbers: Iterable[int]) -> None:
-        """Forget intents that are served, and let the load balancer go. Raises LeaseLost."""
+    def complete(self, lease: Lease, numbers: Iterable[int], *, error: str | None = None) -> None:
+        """Forget intents that are served, and let the load balancer go.
+
+        An `error` is kept for people: why what was asked for could not be done. Raises LeaseLost.
+        """
         with self._database.write() as connection:
-            self._held(connection, lease, holder=None, attempts=0, last_error=None, not_before=0.0)
+            self._held(connection, lease, holder=None, attempts=0, last_error=error, not_before=0.0)
             self._forget(connection, lease, numbers)
 
     def postpone(

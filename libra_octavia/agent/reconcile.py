@@ -1,0 +1,187 @@
+"""Serves one load balancer once: claim, look, decide, act, report, forget.
+
+Level-triggered: what is done follows from the tree and the intents alone, and may be done again.
+An intent is forgotten only after Octavia has taken the report of it, so that a process that dies
+anywhere leaves all for the next one.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from libra_common.jobs.backoff import delay
+from libra_octavia.agent import report
+from libra_octavia.agent.decide import Decision, decide
+from libra_octavia.agent.devices import DeviceAway, DeviceRefused, Devices, Wanted
+from libra_octavia.agent.index import Index, index
+from libra_octavia.agent.octavia import Octavia, OctaviaAway
+from libra_octavia.errors import LeaseLost
+from libra_octavia.inventory import Intent, Intents, Lease, Leases
+from libra_octavia.objects import Unsupported
+from libra_octavia.objects.fields import plain
+from libra_octavia.translate import translate
+
+LOG = logging.getLogger(__name__)
+
+_FIRST, _MOST = 0.5, 30.0
+"""Seconds of the first wait after a failure, and of each later one at most."""
+
+_VIP = (
+    *("vip_address", "vip_network_id", "vip_port_id", "vip_subnet_id"),
+    "additional_vips",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How long is waited, in seconds.
+
+    `commit` for Octavia to commit what it called for, `deadline` for devices to do it.
+    """
+
+    commit: float = 30.0
+    deadline: float = 600.0
+
+
+class Reconciler:
+    """Serves load balancers; may be used by several threads.
+
+    `chance` gives 0 to 1 for the jitter of the back-off.
+    """
+
+    def __init__(
+        self,
+        *,
+        intents: Intents,
+        leases: Leases,
+        octavia: Octavia,
+        devices: Devices,
+        patience: Patience,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._intents = intents
+        self._leases = leases
+        self._octavia = octavia
+        self._devices = devices
+        self._patience = patience
+        self._chance = chance
+
+    def serve(
+        self, load_balancer_id: str, *, held: Callable[[Lease], Any] = lambda _: None
+    ) -> bool:
+        """Do what can be done now for a load balancer; False where somebody else holds it.
+
+        `held` is told the lease, to renew it while this runs. Raises InventoryAway, in which case
+        the lease runs out by itself.
+        """
+        lease = self._leases.claim(load_balancer_id)
+        if lease is None:
+            return False
+        held(lease)
+        intents = self._intents.of(load_balancer_id)
+        seen = max((intent.number for intent in intents), default=0)
+        try:
+            self._serve(lease, intents, seen)
+        except LeaseLost as error:
+            LOG.warning("%s; whoever has it goes on", error)
+        except OctaviaAway as error:
+            # Without Octavia nothing can be said, so nothing is given up either.
+            self._later(lease, seen, error)
+        except Exception as error:
+            LOG.exception("load balancer %s: unexpected error", load_balancer_id)
+            self._later(lease, seen, error)
+        return True
+
+    def settle(self, intent: Intent) -> None:
+        """Find out to which load balancer a homeless intent belongs.
+
+        One whose parent Octavia does not know was rolled back with it, and is dropped in time.
+        Raises OctaviaAway and InventoryAway.
+        """
+        kind, name = intent.parent or (intent.kind, intent.object_id)
+        owner = self._octavia.owner(kind, name)
+        if owner is not None:
+            self._intents.settle(intent.number, owner)
+        elif intent.age > self._patience.commit:
+            LOG.info("%s %s is in no load balancer and forgotten", kind, name)
+            self._intents.drop(intent.number)
+
+    def _serve(self, lease: Lease, intents: tuple[Intent, ...], seen: int) -> None:
+        name = lease.load_balancer_id
+        tree = self._octavia.tree(name)
+        found = index(tree)
+        decision = decide(intents, found, commit_timeout=self._patience.commit)
+        for intent in decision.drop:
+            LOG.info("%s of %s %s was rolled back", intent.operation, intent.kind, intent.object_id)
+        dropped = [intent.number for intent in decision.drop]
+        if not decision.serve:
+            if decision.wait:
+                self._leases.postpone(lease, self._glance(decision), seen=seen, done=dropped)
+            elif tree is None:
+                self._devices.remove(name, fence=lease.fence)
+                self._leases.forget(lease)
+            else:
+                self._leases.complete(lease, dropped)
+            return
+        why = None
+        try:
+            self._act(decision, tree, lease)
+            statuses = report.done(decision, found)
+        except (Unsupported, DeviceRefused) as error:
+            why = str(error)
+        except DeviceAway as error:
+            if max(intent.age for intent in decision.serve) < self._patience.deadline:
+                self._later(lease, seen, error)
+                return
+            why = f"given up after {self._patience.deadline:g} s: {error}"
+        if why is not None:
+            LOG.error("load balancer %s: what was asked for cannot be done: %s", name, why)
+            statuses = report.failed(decision, found)
+        # Whoever slept here must not report what another has changed since.
+        self._leases.renew(lease)
+        if tree is not None:
+            self._octavia.report(statuses)
+        self._finish(lease, decision, found, why)
+
+    def _act(self, decision: Decision, tree: Any, lease: Lease) -> None:
+        """Have the devices be as the tree says, without what goes."""
+        if decision.gone or tree is None:
+            self._devices.remove(lease.load_balancer_id, fence=lease.fence)
+            return
+        fields = plain(tree)
+        flavor, zone = fields.get("flavor"), fields.get("availability_zone")
+        wanted = Wanted(
+            balancer=translate(tree, without=decision.without),
+            flavor=flavor if isinstance(flavor, dict) else {},
+            zone={"compute_zone": zone} if isinstance(zone, str) else (zone or {}),
+            vip={field: fields.get(field) for field in _VIP},
+        )
+        act = self._devices.replace if decision.failover else self._devices.serve
+        act(wanted, fence=lease.fence)
+
+    def _finish(self, lease: Lease, decision: Decision, found: Index, why: str | None) -> None:
+        served = [intent.number for intent in (*decision.serve, *decision.drop)]
+        if decision.gone and why is None:
+            self._leases.forget(lease)
+            return
+        self._intents.remember(
+            lease.load_balancer_id, (one for one in found.objects if one not in decision.without)
+        )
+        self._leases.complete(lease, served, error=why)
+
+    def _glance(self, decision: Decision) -> float:
+        """Seconds until the tree is looked at again: soon at first, then less and less often."""
+        return 0.1 + min(intent.age for intent in decision.wait) / 4
+
+    def _later(self, lease: Lease, seen: int, error: Exception) -> None:
+        """Try again later, for one that is not served."""
+        seconds = delay(lease.attempts, self._chance(), first=_FIRST, cap=_MOST)
+        LOG.warning("load balancer %s, again in %.1f s: %s", lease.load_balancer_id, seconds, error)
+        try:
+            self._leases.postpone(lease, seconds, seen=seen, error=str(error))
+        except LeaseLost as lost:
+            LOG.warning("%s; whoever has it goes on", lost)

@@ -1,0 +1,111 @@
+"""The words for Octavia when something was done or cannot be done. Pure.
+
+Octavia's API puts the load balancer, its listeners and more into PENDING_UPDATE with the object
+that it changes, and lets nobody change anything until each has another status. So every object of
+the tree is reported, each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from octavia_lib.common import constants
+
+from libra_octavia.agent.decide import Decision
+from libra_octavia.agent.index import Index
+from libra_octavia.inventory import Kind, Operation
+
+Statuses = Mapping[str, list[dict[str, str]]]
+"""As octavia-lib's `update_loadbalancer_status` takes it."""
+
+_SECTIONS = {
+    Kind.LOAD_BALANCER: constants.LOADBALANCERS,
+    Kind.LISTENER: constants.LISTENERS,
+    Kind.POOL: constants.POOLS,
+    Kind.MEMBER: constants.MEMBERS,
+    Kind.HEALTH_MONITOR: constants.HEALTHMONITORS,
+    Kind.L7_POLICY: constants.L7POLICIES,
+    Kind.L7_RULE: constants.L7RULES,
+}
+
+
+_ONLINE, _OFFLINE, _NO_MONITOR = (
+    str(word) for word in (constants.ONLINE, constants.OFFLINE, constants.NO_MONITOR)
+)
+
+
+def done(decision: Decision, found: Index) -> Statuses:
+    """What was asked for is in force: all of the tree is ACTIVE, and what went is DELETED."""
+    touched = set(_touched(decision, found))
+    return _statuses(
+        found,
+        {
+            name: constants.DELETED if name in decision.without else constants.ACTIVE
+            for name in found.objects
+        },
+        operating=touched - decision.without,
+    )
+
+
+def failed(decision: Decision, found: Index) -> Statuses:
+    """It cannot be done: what was asked for is ERROR, and all else serves on as it was.
+
+    With the load balancer itself what is in it is ERROR too where it was to be made or to go.
+    """
+    touched = set(_touched(decision, found)) | decision.without
+    return _statuses(
+        found,
+        {name: constants.ERROR if name in touched else constants.ACTIVE for name in found.objects},
+        operating=(),
+    )
+
+
+def _touched(decision: Decision, found: Index) -> Iterable[str]:
+    """The objects that were made or changed."""
+    for intent in decision.serve:
+        match intent.operation:
+            case Operation.CREATE:
+                yield from found.with_all_below(intent.object_id)
+            case Operation.BATCH:
+                yield from (name for name in intent.changed["members"] if name in found)
+            case _:
+                yield from (name for name in (intent.object_id,) if name in found)
+
+
+def _statuses(
+    found: Index, provisioning: Mapping[str, str], *, operating: Iterable[str]
+) -> Statuses:
+    statuses: dict[str, list[dict[str, str]]] = {}
+    known = set(operating)
+    for name, status in provisioning.items():
+        row = {constants.ID: name, constants.PROVISIONING_STATUS: status}
+        word = _operating(name, found) if name in known else None
+        if word is not None:
+            row[constants.OPERATING_STATUS] = word
+        statuses.setdefault(_SECTIONS[found.objects[name].kind], []).append(row)
+    return statuses
+
+
+def _operating(name: str, found: Index) -> str | None:
+    """What an object's own fields say of how it works; None where only its device can tell."""
+    one = found.objects[name]
+    if not _up(one.fields):
+        return _OFFLINE
+    if one.kind is Kind.MEMBER:
+        pool = found.objects[one.above or ""]
+        monitor = next(
+            (
+                found.objects[other].fields
+                for other in pool.below
+                if found.objects[other].kind is Kind.HEALTH_MONITOR
+            ),
+            None,
+        )
+        watched = monitor is not None and _up(monitor)
+        return None if watched else _NO_MONITOR
+    return _ONLINE
+
+
+def _up(fields: Mapping[str, Any]) -> bool:
+    return fields.get("admin_state_up", True) is not False
