@@ -87,7 +87,9 @@ class FloatingIps:
             if address.device is None:
                 act = partial(self._cloud.remove_address, address, device)
                 undo.register(f"{ip} at {name}", partial(self._calls.run, act))
+                crash_point("before_assign")
                 await self._calls.run(partial(self._cloud.assign_address, address, device))
+            crash_point("after_assign")
             await self._verify(ip, name)
             undo.forget()
 

@@ -122,6 +122,22 @@ def test_an_address_is_never_taken_from_the_device_that_holds_it(manager: PoolMa
         assert found.device == names[0]
 
 
+def test_of_two_who_want_an_address_at_once_one_has_it(manager: PoolManager) -> None:
+    names = ["libra-test-a", "libra-test-b"]
+    for name in names:
+        manager.cloud.put_device(name, age=0, delivered=True)
+    for _ in range(5):
+        ip = manager.do("BUILD_IP")["ip"]
+        sent = [manager.begin("ASSIGN_IP", ip=ip, name=name) for name in names]
+        answers = [one.result(timeout=60) for one in sent]
+        passed = [answer["name"] for answer in answers if answer["response"] == "PASS"]
+        refused = [answer for answer in answers if answer["response"] == "FAIL"]
+        assert [answer["error_code"] for answer in refused] == ["conflict"]
+        found = manager.cloud.find_address(ip)
+        assert found is not None
+        assert [found.device] == passed
+
+
 def test_what_is_not_there_is_named(manager: PoolManager) -> None:
     manager.cloud.put_device("libra-test-a", age=0, delivered=True)
     ip = manager.do("BUILD_IP")["ip"]

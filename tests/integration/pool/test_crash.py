@@ -74,6 +74,22 @@ def test_an_address_whose_manager_is_killed_is_had_by_the_next_run_once(
     assert address.delivered
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("step", ["before_assign", "after_assign", "before_answer"])
+def test_an_assignment_whose_manager_is_killed_is_ended_by_the_next(
+    make_manager: MakeManager, step: str
+) -> None:
+    manager = make_manager()
+    manager.cloud.put_device("libra-test-a", age=0, delivered=True)
+    ip = manager.cloud.put_address(age=0, delivered=True)
+    manager.start(crash_at=step)
+    sent = manager.begin("ASSIGN_IP", ip=ip, name="libra-test-a")
+    until(lambda: killed(manager), "it was killed", 60)
+    manager.start()
+    assert sent.result(timeout=100)["response"] == "PASS"
+    assert [one.device for one in manager.cloud.addresses()] == ["libra-test-a"]
+
+
 def test_a_failure_after_a_kill_leaves_nothing_either(make_manager: MakeManager) -> None:
     manager = make_manager(build_timeout=60)
     manager.start(crash_at="while_building")
