@@ -37,6 +37,7 @@ from libra_haproxy.accesslog import AccessLog
 from libra_haproxy.ledger import Ledger
 from libra_haproxy.logbounds import Bounds
 from libra_haproxy.logfiles import LogFiles
+from libra_haproxy.logfollow import LogFollower
 from libra_haproxy.logsocket import ENOUGH, NAME, LogSocket, queue_length
 from libra_haproxy.master import RunningMaster
 from libra_haproxy.meter import Meter
@@ -254,13 +255,17 @@ def _asked(line: bytes) -> dict[str, Any]:
     return {}
 
 
-def _access_log(directory: Path, run_dir: Path, bounds: str) -> AccessLog | None:
+def _access_log(
+    directory: Path, run_dir: Path, bounds: str, logfile: Path | None
+) -> AccessLog | None:
     """What HAProxy logs to; None where it is not possible, since traffic matters more."""
-    queue = queue_length()
+    queue = None if logfile else queue_length()
     if queue is not None and queue < ENOUGH:
         _say(f"access log lines may be lost under load: net.unix.max_dgram_qlen is {queue}")
     try:
         files = LogFiles(directory, Bounds(**json.loads(bounds)))
+        if logfile:
+            return AccessLog(LogFollower(logfile, files), files)
         return AccessLog(LogSocket(run_dir / NAME, files), files)
     except OSError as error:
         _say(f"there will be no access logs: {directory}: {error.strerror}")
@@ -288,6 +293,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--ledger", required=True, type=Path)
     parser.add_argument("--logs", required=True, type=Path)
     parser.add_argument("--log-bounds", default="{}")
+    parser.add_argument("--logfile", type=Path)
     given = parser.parse_args(arguments)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -302,6 +308,6 @@ def main(arguments: list[str]) -> int:
         config=given.config,
         run_dir=given.run_dir,
         ledger=given.ledger,
-        log=_access_log(given.logs, given.run_dir, given.log_bounds),
+        log=_access_log(given.logs, given.run_dir, given.log_bounds, given.logfile),
     ).run()
     return 0

@@ -59,11 +59,13 @@ class KeeperClient:
         log_bounds: Bounds,
         haproxy: Path,
         identity: Identity,
+        logfile: Path | None = None,
     ) -> None:
         self._run_dir = run_dir
         self._ledger = ledger
         self._logs = logs
         self._log_bounds = log_bounds
+        self._logfile = logfile
         self._config = config
         self._haproxy = haproxy
         self._identity = identity
@@ -187,6 +189,7 @@ class KeeperClient:
             "--ledger", str(self._ledger),
             "--logs", str(self._logs),
             "--log-bounds", json.dumps(asdict(self._log_bounds)),
+            *(["--logfile", str(self._logfile)] if self._logfile else []),
         ]  # fmt: skip
 
     def _ask(

@@ -65,9 +65,14 @@ class LogFiles:
             self.written += whole
             self.unwritten += len(found) - whole
             file.size += done
-            if file.size >= self.bounds.seal_bytes:
-                with contextlib.suppress(OSError):
-                    self.seal(frontend)
+
+    def seal_full(self) -> bool:
+        """Rotate what has grown large enough; whether there was any."""
+        full = [name for name, file in self._open.items() if file.size >= self.bounds.seal_bytes]
+        for frontend in full:
+            with contextlib.suppress(OSError):
+                self.seal(frontend)
+        return bool(full)
 
     def seal(self, frontend: str) -> bool:
         """Rotate: what was written so far is sealed; False where there was nothing.
@@ -88,6 +93,19 @@ class LogFiles:
             if file.size and now - file.since > self.bounds.seal_seconds:
                 with contextlib.suppress(OSError):
                     self.seal(frontend)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many bytes each file has that is being written."""
+        return {frontend: file.size for frontend, file in self._open.items()}
+
+    def cut_back(self, sizes: Mapping[str, int]) -> None:
+        """Take back what was written to the files beyond these sizes. Raises OSError."""
+        for frontend, file in self._open.items():
+            size = sizes.get(frontend, 0)
+            if file.size > size:
+                os.ftruncate(file.file, size)
+                file.size = size
 
     def close(self) -> None:
         """Close every file."""

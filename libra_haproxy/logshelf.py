@@ -18,6 +18,7 @@ from libra_haproxy import lognote
 from libra_haproxy.deadline import Deadline
 from libra_haproxy.errors import Busy, DiskError
 from libra_haproxy.logbounds import Bounds, tidy
+from libra_haproxy.logfollow import POSITION
 from libra_haproxy.lognote import Note, Owner
 from libra_haproxy.sealed import Sealed, current, seal, sealed_in
 
@@ -93,7 +94,7 @@ class LogShelf:
                     LOG.error("an access log is lost, for it cannot be kept apart: %s", error)
                     with contextlib.suppress(OSError):
                         one.remove()
-        for path in self.directory.glob("*.leaving"):
+        for path in [*self.directory.glob("*.leaving"), self.directory / POSITION]:
             path.unlink(missing_ok=True)
 
     def look(self) -> None:

@@ -112,4 +112,5 @@ class LogSocket:
         except BlockingIOError:
             more = False
         self._files.append(lines)
+        self._files.seal_full()
         return more

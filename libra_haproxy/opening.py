@@ -28,7 +28,8 @@ class InstanceSettings:
     """Where an Instance lives and how its HAProxy runs.
 
     `state_dir` and `log_dir` outlive reboots, `run_dir` need not. Access logs are written below
-    `log_dir` and kept within `log_bounds`. `bind` are IP addresses, none meaning all.
+    `log_dir` and kept within `log_bounds`; where a `logfile` is given, HAProxy logs to
+    `syslog_socket` and they are taken from that file. `bind` are IP addresses, none meaning all.
     `user` and `group` are changed to when the daemon is root. `maxconn` is the most connections.
     `linger` is how long those of a replaced process may go on, in seconds.
     """
@@ -42,6 +43,8 @@ class InstanceSettings:
     user: str = ""
     group: str = ""
     maxconn: int = 20_000
+    logfile: Path | None = None
+    syslog_socket: Path = Path("/dev/log")
     linger: float = 43_200.0
 
 
@@ -64,6 +67,7 @@ def make_instance(settings: InstanceSettings) -> Instance:
         ledger=store.ledger,
         logs=logs,
         log_bounds=settings.log_bounds,
+        logfile=settings.logfile,
         haproxy=settings.haproxy,
         identity=who,
     )
@@ -75,6 +79,7 @@ def make_instance(settings: InstanceSettings) -> Instance:
             worker=Worker(socket_path=admin_socket),
             downs=Downs(admin_socket.with_name(downs.NAME)),
         ),
+        syslog=settings.syslog_socket if settings.logfile else None,
         logs=LogShelf(logs, seal=keeper.seal, bounds=settings.log_bounds),
         haproxy=settings.haproxy,
         bind=settings.bind or default_bind(),

@@ -33,13 +33,20 @@ class Place:
     """What the file says of its machine: where to listen, the sockets, the connection limit.
 
     `bind` holds IP addresses; with `::` IPv4 is served by the same socket. `certificates` is the
-    directory of the certificates' files.
+    directory of the certificates' files. `syslog` is the socket of a syslog that takes the access
+    log in place of the keeper.
     """
 
     bind: tuple[str, ...]
     admin_socket: Path
     maxconn: int
     certificates: Path
+    syslog: Path | None = None
+
+    @property
+    def log_socket(self) -> Path:
+        """What access logs are sent to; without a syslog, the keeper's."""
+        return self.syslog or self.admin_socket.with_name(logsocket.NAME)
 
     @property
     def downs(self) -> Path:
@@ -73,7 +80,9 @@ def render(model: Model, *, suspended: bool, place: Place) -> Rendered:
         # HAProxy 2.6 crashes on a peers section that only disabled sections use.
         peers=not suspended and any(_by_source(lb) for lb in model.load_balancers),
         peers_socket=tokens.file(place.peers_socket),
-        log_socket=tokens.file(place.admin_socket.with_name(logsocket.NAME)),
+        log_socket=tokens.file(place.log_socket),
+        # syslog puts the machine's name into a line itself.
+        log_format=tokens.keyword("local" if place.syslog else "rfc3164"),
         downs=tokens.file(place.downs),
         digest=_NO_DIGEST,
         load_balancers=[_view(lb, place) for lb in model.load_balancers],

@@ -54,6 +54,7 @@ class Service:
         *,
         process: Process,
         logs: LogShelf,
+        syslog: Path | None,
         haproxy: Path,
         bind: tuple[str, ...],
         admin_socket: Path,
@@ -64,6 +65,7 @@ class Service:
     ) -> None:
         self._process = process
         self.logs = logs
+        self._syslog = syslog
         self._haproxy = haproxy
         self._bind = bind
         self._admin_socket = admin_socket
@@ -89,6 +91,7 @@ class Service:
             admin_socket=self._admin_socket,
             maxconn=limits.connections(model, open_files=open_files, wanted=self._maxconn),
             certificates=self._certificates.directory,
+            syslog=self._syslog,
         )
         return render(model, suspended=state.suspended, place=place)
 

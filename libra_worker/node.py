@@ -35,6 +35,8 @@ def make_driver(settings: Settings) -> Driver:
             state_dir=haproxy.state_dir,
             run_dir=haproxy.run_dir,
             log_dir=haproxy.log_dir,
+            logfile=haproxy.logfile,
+            syslog_socket=haproxy.syslog_socket,
             log_bounds=Bounds(
                 most_bytes=haproxy.log_max_bytes,
                 most_seconds=haproxy.log_max_age,

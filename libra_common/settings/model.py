@@ -65,6 +65,8 @@ class HaproxySettings:
     log_max_age: int
     log_free_percent: int
     log_rotate_bytes: int
+    logfile: Path | None
+    syslog_socket: Path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

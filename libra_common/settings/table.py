@@ -309,6 +309,26 @@ TABLE: tuple[Setting, ...] = (
         daemons=_NODE,
     ),
     Setting(
+        section="worker:haproxy",
+        name="logfile",
+        kind=values.FilePath(optional=True),
+        default="",
+        help=(
+            "A file that syslog writes the lines of the program haproxy to; HAProxy then logs to"
+            " syslog_socket, and access logs are taken from this file, which HAProxy's user must be"
+            " able to read. Empty: HAProxy logs to its keeper, and no syslog is needed."
+        ),
+        daemons=_NODE,
+    ),
+    Setting(
+        section="worker:haproxy",
+        name="syslog_socket",
+        kind=values.FilePath(),
+        default="/dev/log",
+        help="The socket of the syslog that writes logfile; not used without one.",
+        daemons=_NODE,
+    ),
+    Setting(
         section="archive",
         name="ca",
         kind=values.FilePath(optional=True),

@@ -82,6 +82,7 @@ def test_rotations_lose_no_line_and_put_none_into_two_files(tmp_path: Path) -> N
             files.close()
             files = LogFiles(tmp_path, Bounds(file_bytes=1000))
         files.append({"http-in": lines[start : start + 7]})
+        files.seal_full()
         if start % 350 == 0:
             files.seal("http-in")
     files.seal("http-in")
