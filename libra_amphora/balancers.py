@@ -9,6 +9,7 @@ import hashlib
 import logging
 import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +32,7 @@ LOG = logging.getLogger(__name__)
 
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _NAME_LENGTH = 12
+_ASKERS = 8
 _TOTALS = tuple(COLUMNS.index(name) for name in ("bin", "bout", "stot"))
 
 
@@ -47,6 +49,7 @@ class Balancers:
         self._lock = threading.Lock()
         self._instances: dict[str, TextInstance] = {}
         self._errors = Growing()
+        self._askers = ThreadPoolExecutor(_ASKERS, "ask")
 
     def open(self) -> None:
         """Bring all that is stored into force; one that cannot be is told of and stays."""
@@ -68,6 +71,7 @@ class Balancers:
         """Give all of them up; traffic goes on."""
         for instance in self._all().values():
             instance.close()
+        self._askers.shutdown(wait=False)
 
     def find(self, id_: str) -> TextInstance | None:
         """The Instance of an id."""
@@ -184,9 +188,9 @@ class Balancers:
         )
 
     def _views(self, *, with_totals: bool = False) -> list[View]:
-        found = (
-            self._view(id_, instance, with_totals=with_totals)
-            for id_, instance in sorted(self._all().items())
+        """All of them, asked side by side: one that hangs must not make the others late."""
+        found = self._askers.map(
+            lambda one: self._view(*one, with_totals=with_totals), sorted(self._all().items())
         )
         return [view for view in found if view is not None]
 

@@ -30,6 +30,9 @@ from libra_haproxy.text_store import Record, TextStore, Wanted
 
 LOG = logging.getLogger(__name__)
 
+LOOK_SECONDS = 2.0
+"""How long a HAProxy may think when it is only asked how it is."""
+
 
 class NotRunning(EngineError):
     """HAProxy should have been running and was not; the text names the process."""
@@ -97,7 +100,7 @@ class TextInstance:
     def stat(self) -> Stat | None:
         """HAProxy's own figures; None where it does not answer."""
         try:
-            return text_stat.stat(self.admin_socket)
+            return text_stat.stat(self.admin_socket, seconds=LOOK_SECONDS)
         except EngineError:
             return None
 

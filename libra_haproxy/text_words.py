@@ -9,6 +9,8 @@ import re
 import string
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.,:;/@%+=!?()\[\]{}<>|^&*~-]+", re.ASCII)
+_SPECIAL = re.compile(r"[\\\"'#]")
+_SPACES = re.compile(r"[ \t]+")
 _LETTERS = {"n": "\n", "r": "\r", "t": "\t"}
 _ITSELF = " \\#\"'$"
 
@@ -19,6 +21,8 @@ class BadLine(ValueError):
 
 def split(line: str) -> list[str]:
     """The words of a line, without its comment. Raises BadLine for quotes that do not end."""
+    if not _SPECIAL.search(line):
+        return [word for word in _SPACES.split(line) if word]
     words: list[str] = []
     word: list[str] | None = None
     quote = ""

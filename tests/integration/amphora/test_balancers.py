@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from libra_haproxy import text_stat
 from libra_haproxy.errors import HaproxyDown
 from libra_haproxy.runtime import Worker
 from tests.support import folders
@@ -295,6 +296,25 @@ def test_pools_and_members_are_told_truly(
             }
         ],
     }
+
+
+def test_check_by_ping_is_made_by_our_own_program(
+    amphora: Amphora, backends: dict[str, HttpBackend], port: int
+) -> None:
+    # Given a configuration with Octavia's check, whose program is not on this machine
+    lines = ("option external-check", "external-check command /var/lib/octavia/ping-wrapper.sh")
+    proxy = Proxy(port=port, members=ports(backends, MEMBERS[0]), backend_lines=lines)
+    wanted = "    external-check\n    insecure-fork-wanted\n"
+    upload(amphora, configuration(proxy).replace("    daemon\n", wanted, 1))
+    assert act(amphora, "start")[0] == 202
+
+    # Then checks run a program, whatever it says of the member
+    def ran() -> bool:
+        (socket,) = amphora.run_dir.glob("*/admin.sock")
+        (row,) = text_stat.stat(socket).servers.values()
+        return "PROC" in row["check_status"]
+
+    until(ran, "the check has run its program")
 
 
 def test_killed_agent_comes_back_to_what_was_served_and_stopped_ones_stay_so(
