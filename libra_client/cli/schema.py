@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from libra_client.cli import options, output
 from libra_client.cli.errors import BadArgument
 from libra_client.cli.exits import Exit
-from libra_messages.schema import ACTIONS, schema
-from libra_messages.worker import MODELS
+from libra_messages import pool, worker
+from libra_messages.actions import Actions
+from libra_messages.faults import shown
+from libra_messages.schema import schema
+
+_FAMILIES: tuple[Actions[Any], ...] = (worker.FAMILY, pool.FAMILY)
+_ACTIONS = tuple(name for family in _FAMILIES for name in family.names)
 
 
 def add(commands: options.Commands) -> None:
@@ -27,17 +33,25 @@ def add(commands: options.Commands) -> None:
 def _schema(asked: argparse.Namespace) -> Exit:
     if asked.action is not None:
         try:
-            output.show_json(schema(asked.action))
+            output.show_json(schema(asked.action, _family_of(asked.action)))
         except ValueError as error:
             raise BadArgument(str(error)) from error
     elif options.wants_json(asked):
-        output.show_json(ACTIONS)
+        output.show_json(_ACTIONS)
     else:
-        output.show_fields((action, about(action)) for action in ACTIONS)
+        output.show_fields((action, about(action)) for action in _ACTIONS)
     return Exit.OK
+
+
+def _family_of(action: str) -> Actions[Any]:
+    """The messages that have an action, the worker's or the pool manager's."""
+    for family in _FAMILIES:
+        if action.upper() in family.names:
+            return family
+    raise ValueError(f"no such action: {shown(action)}; there are {', '.join(_ACTIONS)}")
 
 
 def about(action: str) -> str:
     """What an action does, in a few words."""
-    words = (MODELS[action].__doc__ or "").strip().rstrip(".")
+    words = (_family_of(action).models[action].__doc__ or "").strip().rstrip(".")
     return words.removeprefix(f"{action}: ")

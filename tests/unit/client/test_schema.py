@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from libra_client.cli.exits import Exit
-from libra_messages.schema import ACTIONS, schema
+from libra_messages import pool, worker
+from libra_messages.schema import schema
 from tests.unit.client.conftest import Libra
+
+ACTIONS = (*worker.ACTIONS, *pool.ACTIONS)
 
 
 @pytest.mark.parametrize("action", ACTIONS)
@@ -16,7 +19,7 @@ def test_the_schema_of_every_action_is_printed_as_json_in_any_case(
     # When a schema is asked for in lower case / Then it is the one of the messages
     ran = libra("schema", action.lower())
     assert (ran.code, ran.err) == (Exit.OK, "")
-    assert ran.json == schema(action)
+    assert ran.json == schema(action, pool.FAMILY if action in pool.ACTIONS else worker.FAMILY)
 
 
 def test_without_an_action_all_are_listed_with_what_they_do(libra: Libra) -> None:
