@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from tests.support.faulty_store import (
     FaultyStore,
     LoseAnswer,
     Silence,
+    Slow,
 )
 from tests.support.node import Node
 from tests.support.ports import free_port
@@ -376,3 +378,26 @@ def test_a_certificate_is_verified_by_the_ca_of_the_settings(
             result = node.send(message(secure, container))
             assert result.error_code == code, result.error
     assert paths(stored(swift, container)) == {"/x": 1}
+
+
+def test_a_store_that_is_slow_past_the_deadline_keeps_the_lines_on_the_node(
+    make_node: Callable[..., Node],
+    faulty: FaultyStore,
+    swift: Swift,
+    container: str,
+    a: HttpBackend,
+) -> None:
+    # Given a store that takes something every second, and a log that would take it an hour
+    node = make_node(archive={"timeout": 60, "deadline": 3})
+    port = serving(node, a)
+    ask(node, port, "/x")
+    (log,) = logs_of(node)
+    with log.open("ab") as file:
+        file.writelines(b"%s\n" % secrets.token_hex(100).encode() for _ in range(150_000))
+    written = log.read_bytes()
+    faulty.on("PUT", Slow(4096), part="/haproxy-")
+    # When it is archived / Then the time for one ARCHIVE is kept, and nothing is gone
+    result = node.send(message(through(swift.account(), faulty.port), container))
+    assert (result.ok, result.error_code) == (False, "store_timeout"), result.error
+    assert local(node) == written
+    assert swift.objects(container) == {}

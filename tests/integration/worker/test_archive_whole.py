@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 
 from tests.support.archives import local, logs_of, message, paths, stored
 from tests.support.members import HttpMembers
+from tests.support.need import program
 from tests.support.node import Node, submit
 from tests.support.numbered import CONNECTIONS, NumberedLoad
 from tests.support.ports import free_port
@@ -255,3 +257,36 @@ def test_logs_are_bounded_and_what_is_dropped_is_told(
     os.kill(node.keeper_pid, 9)
     until(lambda: node.ask_keeper("status") is not None, "another keeper is there", 30)
     until(lambda: lines_missed(node)["dropped"] >= 5_000 - len(left), "it tells of them too")
+
+
+def test_a_full_disk_costs_lines_and_nothing_else(
+    make_node: Callable[..., Node], members: HttpMembers, folder: Path
+) -> None:
+    # Given a node whose logs are on a disk of 400 kB, far less than its settings allow
+    node = make_node(start=False, log_rotate_bytes=20_000, log_free_percent=20)
+    logs = node.folder / "logs"
+    logs.mkdir(parents=True)
+    mounted = subprocess.run(
+        [program("mount"), "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(logs)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip("this machine lets nobody mount a tmpfs")
+    try:
+        port = free_port()
+        assert node.start().update(balancer(port, members)).ok
+        # When it serves more than fits
+        with NumberedLoad(folder, port, count=5_000) as load:
+            load.answered()
+        # Then every request was answered, room is made again, and lost lines are told of
+        blocks = os.statvfs(logs).f_blocks
+        until(lambda: os.statvfs(logs).f_bavail >= blocks // 6, "a part is free")
+        left = len(numbers(local(node)))
+        until(lambda: lines_missed(node)["dropped"] >= 5_000 - left, "STATS tells of all")
+        # and the lines that come then are written
+        get(port, "/123456")
+        until(lambda: b"/123456 " in local(node), "the newest is there")
+    finally:
+        node.close()
+        subprocess.run([program("umount"), "-l", str(logs)], check=True)
