@@ -5,7 +5,7 @@
 
 help:
 	@echo "make setup     Debian packages and .venv"
-	@echo "make demo      watch one worker live through its jobs"
+	@echo "make demo      watch a load balancer live through its jobs"
 	@echo "make test      unit and integration tests"
 	@echo "make test-all  the slow ones too"
 	@echo "make bench     measure Libra against other ways (some 9 minutes)"

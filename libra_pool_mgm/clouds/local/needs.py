@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import threading
 from ipaddress import IPv4Network
 
@@ -20,6 +21,21 @@ _ROOT_NEEDS = {
     8: "CAP_SETPCAP",
 }
 _PROGRAMS = ("setpriv", "unshare")
+_SECONDS = 10.0
+
+OWN_PROCESSES = (
+    "unshare",
+    "--pid",
+    "--mount",
+    # The host's mounts stay as they are: the new /proc is mounted on one made private.
+    "--propagation=unchanged",
+    "--mount-proc",
+    "--fork",
+    "--kill-child",
+    "--",
+)
+"""The words before a command that give it process ids of its own."""
+
 _RANGE = IPv4Network("198.18.0.0/15")
 _GATEWAY, _DEVICE = _RANGE[1], _RANGE[2]
 
@@ -48,6 +64,7 @@ def prove(*, changes_user: bool) -> None:
     for name in _PROGRAMS:
         if shutil.which(name) is None:
             raise CloudUnavailable(f"the local cloud needs the program {name} (util-linux)")
+    _try_processes()
     # A thread of its own: should it not find its way back, it takes nobody along.
     failed: list[OSError] = []
     thread = threading.Thread(target=_try, args=(failed,), name="kernel-check")
@@ -55,6 +72,23 @@ def prove(*, changes_user: bool) -> None:
     thread.join()
     if failed:
         raise CloudUnavailable(f"the local cloud cannot work here: {failed[0]}") from failed[0]
+
+
+def _try_processes() -> None:
+    """Make process ids of their own, with the /proc that goes with them."""
+    try:
+        done = subprocess.run(
+            [*OWN_PROCESSES, "true"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CloudUnavailable(f"the local cloud cannot work here: {error}") from error
+    if done.returncode:
+        raise CloudUnavailable(f"the local cloud cannot work here: {done.stderr.strip()}")
 
 
 def _try(failed: list[OSError]) -> None:

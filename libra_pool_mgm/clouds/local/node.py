@@ -17,6 +17,7 @@ from libra_pool_mgm.clouds.errors import BuildFailed, CloudTimeout
 from libra_pool_mgm.clouds.local import kernel, network, ranges
 from libra_pool_mgm.clouds.local.account import Account
 from libra_pool_mgm.clouds.local.marks import GUARD_BYTE, INIT_BYTE, LOCK, NETWORK_FD
+from libra_pool_mgm.clouds.local.needs import OWN_PROCESSES
 from libra_pool_mgm.clouds.local.outer import descriptor_of
 from libra_pool_mgm.clouds.local.starting import Conversation, GuardEnded, small_python
 
@@ -192,15 +193,7 @@ class Node:
     def _command(self) -> list[str]:
         """What the guard starts: namespaces, then the ordinary user, then the init, the worker."""
         return [
-            "unshare",
-            "--pid",
-            "--mount",
-            # The host's mounts stay as they are: the new /proc is mounted on one made private.
-            "--propagation=unchanged",
-            "--mount-proc",
-            "--fork",
-            "--kill-child",
-            "--",
+            *OWN_PROCESSES,
             *self._settings.account.prefix(),
             *small_python("libra_pool_mgm.clouds.local.init"),
             LOCK,

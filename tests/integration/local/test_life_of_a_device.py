@@ -6,6 +6,7 @@ import os
 import re
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -140,6 +141,28 @@ def test_a_gearman_server_that_restarts_finds_its_devices_again(site: Site) -> N
     assert site.send(device, {"hpcs_action": "DISCOVER"}).ok
 
 
+def test_one_order_given_many_times_at_once_is_one_device(site: Site) -> None:
+    # When several processes have the same job, as when a job server believes the first one dead
+    ordered = wish()
+    with ThreadPoolExecutor() as threads:
+        runs = [
+            threads.submit(in_another_process, site, "create", ordered.key, ordered.name)
+            for _ in range(4)
+        ]
+        made = [run.result() for run in runs]
+    # Then all of them have the same device, and it is there once
+    assert len({one["id"] for one in made}) == 1
+    (device,) = site.cloud().devices()
+    site.wait_for(device)
+    assert len(_workers(site)) == 1
+    # When it is deleted by several at once / Then it is gone once and for all
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(site.cloud().delete_device, [device] * 4))
+    assert site.cloud().devices() == []
+    assert site.of_devices() == []
+
+
+@pytest.mark.slow
 def test_a_builder_with_many_open_files_builds_as_well(site: Site) -> None:
     # Given open files that push the descriptors handed to a guard over every number it uses
     opened: list[int] = []
