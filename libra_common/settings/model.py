@@ -155,9 +155,20 @@ class ArchiveSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OctaviaSettings:
-    """[octavia]: the provider. `inventory` is the URL of its database, with a password if any."""
+    """[octavia]: the provider. Times are in seconds.
+
+    `inventory` is the URL of its database, with a password if any; `devices` the name of a module.
+    """
 
     inventory: str
+    devices: str
+    driver_agent_sockets: Path
+    pid: Path
+    slots: int
+    lease: int
+    commit_timeout: int
+    deadline: int
+    stop_timeout: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
