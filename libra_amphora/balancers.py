@@ -10,6 +10,7 @@ import logging
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,7 +64,8 @@ class Balancers:
                 LOG.error("load balancer %s cannot be opened: %s", path.name, error)
                 continue
             if instance.record is None:
-                instance.delete()
+                with suppress(EngineError):
+                    instance.delete()
             else:
                 self._instances[path.name] = instance
 
@@ -97,13 +99,15 @@ class Balancers:
     def delete(self, id_: str) -> bool:
         """Remove a load balancer, or one listener of one; whether there was such a thing.
 
-        The others of its listeners serve on.
+        The others of its listeners serve on. Raises EngineError where HAProxy cannot be stopped.
         """
-        with self._lock:
-            instance = self._instances.pop(id_, None)
+        instance = self.find(id_)
         if instance is not None or self._certificates.known(id_):
             if instance is not None:
                 instance.delete()
+                with self._lock:
+                    if self._instances.get(id_) is instance:
+                        del self._instances[id_]
             self._certificates.drop(id_)
             self._errors.forget(id_)
             return True

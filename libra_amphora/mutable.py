@@ -50,16 +50,7 @@ class MutableSettings:
 
     def open(self) -> None:
         """Take over what a controller changed before this agent was started."""
-        kept = None
-        with contextlib.suppress(FileNotFoundError):
-            kept = self._path.read_bytes()
-        data = kept if kept is not None else self._vault.secret(_SECRET)
-        if data is None:
-            return
-        try:
-            self._settings = self._settings.with_mutable(self._read(data))
-        except LibraError as error:
-            LOG.error("what the controller changed in the settings cannot be read: %s", error)
+        self._settings = self._overlaid(self._settings)
 
     def update(self, data: bytes) -> None:
         """Take over what may change of a file of settings.
@@ -75,12 +66,29 @@ class MutableSettings:
         self._settled()
 
     def take(self, settings: AmphoraSettings) -> None:
-        """Take over what may change of settings that were read from files. Raises LibraError."""
+        """Take over what may change of settings that were read from files. Raises LibraError.
+
+        What a controller has changed stays so.
+        """
         with self._lock:
-            new = self._settings.with_mutable(settings)
+            new = self._settings.with_mutable(self._overlaid(settings))
             self._changed(new)
             self._settings = new
         self._settled()
+
+    def _overlaid(self, settings: AmphoraSettings) -> AmphoraSettings:
+        """Settings with what a controller changed in them."""
+        data: bytes | None = None
+        with contextlib.suppress(FileNotFoundError):
+            data = self._path.read_bytes()
+        data = self._vault.secret(_SECRET) if data is None else data
+        if data is None:
+            return settings
+        try:
+            return settings.with_mutable(self._read(data))
+        except LibraError as error:
+            LOG.error("what the controller changed in the settings cannot be read: %s", error)
+            return settings
 
     def _read(self, data: bytes) -> AmphoraSettings:
         candidate = self._path.with_name("candidate.conf")

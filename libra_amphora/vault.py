@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from libra_amphora.errors import AmphoraError
-from libra_amphora.files import replace
+from libra_amphora.files import private, replace
 
 LOG = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ class Vault:
         """Keep a secret over a reboot. Raises DiskError."""
         if self._cipher is None:
             return
+        private(self._directory)
         nonce = os.urandom(_NONCE)
         replace(self._path(name), nonce + self._cipher.encrypt(nonce, secret, name.encode()))
 

@@ -122,7 +122,8 @@ class TextInstance:
             if record is None:
                 return
             if record.wanted is Wanted.DELETED:
-                self._erase()
+                with contextlib.suppress(EngineError):
+                    self._erase()
             elif record.wanted is Wanted.STARTED and record.running is not None:
                 try:
                     self._bring(self._staged(record.running, record.peer), way=None)
@@ -179,7 +180,7 @@ class TextInstance:
             return True
 
     def delete(self) -> None:
-        """Stop HAProxy and erase all that there was."""
+        """Stop HAProxy and erase all that there was. Raises HaproxyTimeout where it goes on."""
         with self._changes:
             if self._record is not None:
                 self._save(replace(self._record, wanted=Wanted.DELETED))
@@ -341,8 +342,7 @@ class TextInstance:
             self._leaving &= {(row.backend, row.name) for row in worker.servers()}
 
     def _erase(self) -> None:
-        with contextlib.suppress(EngineError):
-            self._process.stop()
+        self._process.stop()
         self._owner.unlock()
         self._store.erase()
         shutil.rmtree(self._run_dir, ignore_errors=True)

@@ -68,7 +68,12 @@ class BalancersApi:
                 body=Raw(),
                 guarded=True,
                 versions=(version,),
-                answers={201: "kept", 400: "HAProxy refuses it", 503: "topology transition"},
+                answers={
+                    201: "kept",
+                    400: "HAProxy refuses it",
+                    500: "it could not be checked",
+                    503: "topology transition",
+                },
             )
             yield Route(
                 "GET",
@@ -107,7 +112,7 @@ class BalancersApi:
         except TextRefused as error:
             raise Refused(400, "Invalid request", error.details) from error
         except HaproxyTimeout as error:
-            raise Refused(400, "Invalid request", str(error)) from error
+            raise Refused(500, "Configuration not checked", str(error)) from error
         return ok(201, headers={"ETag": _md5(call.body)})
 
     def _get(self, call: Call) -> Answer:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from libra_amphora.api.base import V01, Answer, Call, Refused, Route, ok
 from libra_amphora.balancers import Balancers
+from libra_haproxy.errors import EngineError
 
 
 def no_listener(version: str, id_: str) -> Refused:  # noqa: ARG001 - the same words in both
@@ -46,7 +47,12 @@ class ListenersApi:
             guarded=True,
             absent=no_listener,
             late=ok(),
-            answers={200: "gone", 404: "there was none", 503: "topology transition"},
+            answers={
+                200: "gone",
+                404: "there was none",
+                500: "HAProxy cannot be stopped",
+                503: "topology transition",
+            },
         )
 
     def _all(self, call: Call) -> Answer:  # noqa: ARG002
@@ -59,7 +65,11 @@ class ListenersApi:
         return Answer(200, found)
 
     def _delete(self, call: Call) -> Answer:
-        if not self._balancers.delete(call.params["listener_id"]):
+        try:
+            there = self._balancers.delete(call.params["listener_id"])
+        except EngineError as error:
+            raise Refused(500, "Error stopping haproxy", str(error)) from error
+        if not there:
             raise no_listener(call.version, call.params["listener_id"])
         self._deleted()
         return ok()
