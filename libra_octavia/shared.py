@@ -6,7 +6,7 @@ import functools
 import os
 from dataclasses import dataclass
 
-from libra_common.jobs import GearmanServer, JobClient, tls_from
+from libra_common.jobs import GearmanServer, JobClient, TlsFiles, tls_from
 from libra_common.settings import Settings, load
 from libra_octavia.inventory import Database, Intents
 from libra_octavia.waker import Waker
@@ -43,10 +43,14 @@ def shared() -> Shared:
 
 def job_client(settings: Settings) -> JobClient:
     """The client of [gearman]. Raises SettingsError for TLS files that cannot be used."""
-    gearman = settings.gearman
-    paths = (gearman.ssl_key, gearman.ssl_cert, gearman.ssl_ca)
     return JobClient(
-        servers=[GearmanServer(host, port) for host, port in gearman.servers],
-        tls=tls_from(*(str(path) if path else None for path in paths)),
+        servers=[GearmanServer(host, port) for host, port in settings.gearman.servers],
+        tls=tls_of(settings),
         connect_timeout=2.0,
     )
+
+
+def tls_of(settings: Settings) -> TlsFiles | None:
+    """The TLS of [gearman]. Raises SettingsError for files that cannot be used."""
+    paths = (settings.gearman.ssl_key, settings.gearman.ssl_cert, settings.gearman.ssl_ca)
+    return tls_from(*(str(path) if path else None for path in paths))

@@ -59,7 +59,10 @@ def translate(tree: object, *, without: Collection[str] = ()) -> LoadBalancer:
         id=head[0] if head else "",
         addresses=head[1] if head else (),
         enabled=head[2] if head else True,
-        listeners=_kept(listeners, without),
+        listeners=tuple(
+            replace(one, pool_id=None) if one.pool_id in without else one
+            for one in _kept(listeners, without)
+        ),
         pools=tuple(kept),
     )
     faults += _combinations(found)

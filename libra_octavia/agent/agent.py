@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from libra_common.errors import LibraError
 from libra_octavia.agent.reconcile import Reconciler
@@ -13,6 +14,12 @@ from libra_octavia.errors import LeaseLost
 from libra_octavia.inventory import Intents, Lease, Leases
 
 LOG = logging.getLogger(__name__)
+
+_HOMELESS = "intents of load balancers that are not known"
+
+
+def _nothing() -> None:
+    pass
 
 
 class Agent:
@@ -50,19 +57,20 @@ class Agent:
         with self._lock:
             return len(self._busy)
 
-    def cycle(self, done: Callable[[], None] = lambda: None) -> None:
+    def cycle(self, done: Callable[[], None] = _nothing) -> None:
         """Begin to serve those that want it and find a slot; `done` is called as each ends.
 
-        Raises InventoryAway and OctaviaAway.
+        Raises InventoryAway.
         """
         with self._lock:
             free = self._slots - len(self._busy)
-        if free > 0:
-            # Those of ours that are under way are held, and so not among the due.
-            for name in self._intents.due(free):
-                self._begin(name, done)
-        for intent in self._intents.homeless():
-            self._reconciler.settle(intent)
+        if free <= 0:
+            return
+        # Those of ours that are under way are held, and so not among the due.
+        for name in self._intents.due(free):
+            self._begin(name, partial(self._serve, name), done)
+        if self._intents.homeless():
+            self._begin(_HOMELESS, partial(self._settle, done), _nothing)
 
     def stop(self, seconds: float) -> bool:
         """Begin nothing more and wait for what runs; False where it did not end in time.
@@ -78,30 +86,41 @@ class Agent:
         self._ended.set()
         return not ended.is_alive()
 
-    def _begin(self, name: str, done: Callable[[], None]) -> None:
+    def _begin(self, name: str, work: Callable[[], None], done: Callable[[], None]) -> None:
         with self._lock:
             if name in self._busy:
                 return
             self._busy[name] = None
         try:
-            self._threads.submit(self._serve, name, done)
+            self._threads.submit(self._run, name, work, done)
         except RuntimeError:  # stopped meanwhile
             with self._lock:
                 del self._busy[name]
 
-    def _serve(self, name: str, done: Callable[[], None]) -> None:
-        def held(lease: Lease) -> None:
-            with self._lock:
-                self._busy[name] = lease
-
+    def _run(self, name: str, work: Callable[[], None], done: Callable[[], None]) -> None:
         try:
-            self._reconciler.serve(name, held=held)
+            work()
         except LibraError as error:
-            LOG.warning("load balancer %s: %s", name, error)
+            LOG.warning("%s: %s", name, error)
+        except Exception:
+            LOG.exception("%s: unexpected error", name)
         finally:
             with self._lock:
                 self._busy.pop(name, None)
             done()
+
+    def _serve(self, name: str) -> None:
+        def held(lease: Lease) -> None:
+            with self._lock:
+                self._busy[name] = lease
+
+        self._reconciler.serve(name, held=held)
+
+    def _settle(self, done: Callable[[], None]) -> None:
+        """Find out whose the homeless are, which takes a call to Octavia for each."""
+        for intent in self._intents.homeless():
+            if self._reconciler.settle(intent):
+                done()
 
     def _renew(self, interval: float) -> None:
         while not self._ended.wait(interval):

@@ -96,8 +96,8 @@ class Reconciler:
             self._later(lease, seen, error)
         return True
 
-    def settle(self, intent: Intent) -> None:
-        """Find out to which load balancer a homeless intent belongs.
+    def settle(self, intent: Intent) -> bool:
+        """Find out to which load balancer a homeless intent belongs; False where none is known.
 
         One whose parent Octavia does not know was rolled back with it, and is dropped in time.
         Raises OctaviaAway and InventoryAway.
@@ -106,9 +106,11 @@ class Reconciler:
         owner = self._octavia.owner(kind, name)
         if owner is not None:
             self._intents.settle(intent.number, owner)
-        elif intent.age > self._patience.commit:
+            return True
+        if intent.age > self._patience.commit:
             LOG.info("%s %s is in no load balancer and forgotten", kind, name)
             self._intents.drop(intent.number)
+        return False
 
     def _serve(self, lease: Lease, intents: tuple[Intent, ...], seen: int) -> None:
         name = lease.load_balancer_id

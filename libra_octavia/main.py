@@ -1,0 +1,186 @@
+"""The `libra_octavia` command: the provider agent as a daemon, from its settings to its end."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+
+from libra_common.daemon import Daemon, Readiness
+from libra_common.errors import LibraError, SettingsError
+from libra_common.exits import exit_code_of
+from libra_common.jobs import GearmanServer, Job, JobWorker
+from libra_common.settings import Settings, load
+from libra_octavia.agent.agent import Agent
+from libra_octavia.agent.devices import Devices
+from libra_octavia.agent.octavia import Octavia, library
+from libra_octavia.agent.reconcile import Patience, Reconciler
+from libra_octavia.inventory import Database, Intents, Leases, migrate
+from libra_octavia.shared import PROG, tls_of
+from libra_octavia.waker import FUNCTION
+
+LOG = logging.getLogger(__name__)
+
+LIFELINE = "LIBRA_LIFELINE"
+"""Names an open file: its end, when whoever started this process dies, ends this process too."""
+
+
+class OctaviaDaemon(Daemon):
+    """Serves what the inventory holds; many may run on one inventory, on several machines.
+
+    `reread` gives the settings anew at SIGHUP.
+    """
+
+    interval = 0.25
+    """Seconds from look to look: hints come at once, but Octavia's commits come unannounced."""
+
+    def __init__(self, *, settings: Settings, reread: Callable[[], Settings]) -> None:
+        super().__init__(
+            name=PROG,
+            settings=settings.default,
+            pid_file=settings.octavia.pid,
+            stop_timeout=settings.octavia.stop_timeout,
+        )
+        self._in_force = settings
+        self._reread = reread
+        self._agent: Agent | None = None
+        self._jobs: JobWorker | None = None
+
+    def start(self) -> None:
+        """Bring the inventory up to date, and begin to listen for hints."""
+        settings = self._in_force
+        _follow_lifeline()
+        devices = make_devices(settings)
+        database = Database(settings.octavia.inventory)
+        migrate(database)
+        self._agent = make_agent(settings, database, devices)
+        self._jobs = JobWorker(
+            name=FUNCTION,
+            servers=[GearmanServer(host, port) for host, port in settings.gearman.servers],
+            slots=1,
+            handler=self._hear,
+            on_oversize=lambda _size: b"",
+            tls=tls_of(settings),
+        )
+        self._jobs.start()
+
+    def cycle(self) -> None:
+        """Begin what is due; the end of each makes the next cycle come at once."""
+        if self._agent is not None:
+            self._agent.cycle(self.wake)
+
+    def reload(self) -> None:
+        """Use new settings of logs; the others need a restart, and are named."""
+        new = self._reread()
+        for name in only_at_start(self._in_force, new):
+            LOG.warning("%s has changed and takes effect at the next start", name)
+        self.use_default_settings(new.default)
+
+    def shutdown(self, *, fast: bool) -> None:
+        """Begin nothing more, and finish what is under way; others go on with what is left."""
+        seconds = 0.0 if fast else float(self.stop_timeout)
+        if self._jobs is not None:
+            self._jobs.stop(min(seconds, 1.0))
+        if self._agent is not None:
+            self._agent.stop(seconds)
+
+    def readiness(self) -> Readiness:
+        """Serving once the inventory is there, ready once gearmand knows where hints go."""
+        if self._jobs is None:
+            return Readiness.STARTING
+        return Readiness.READY if self._jobs.registered else Readiness.SERVING
+
+    def status(self) -> str:
+        """What `systemctl status` shows."""
+        return "starting" if self._agent is None else f"serving {self._agent.busy} load balancer(s)"
+
+    def _hear(self, _job: Job) -> bytes:
+        self.wake()
+        return b""
+
+
+def make_devices(settings: Settings) -> Devices:
+    """What the module of [octavia] devices brings. Raises SettingsError, naming it."""
+    name = settings.octavia.devices
+    if not name:
+        raise SettingsError("[octavia] devices: must name the module that brings devices")
+    try:
+        found: Devices = importlib.import_module(name).make_devices(settings)
+    except (ImportError, AttributeError) as error:
+        raise SettingsError(
+            f"[octavia] devices = {name!r}: no module with make_devices: {error}"
+        ) from error
+    return found
+
+
+def make_agent(settings: Settings, database: Database, devices: Devices) -> Agent:
+    """Put the agent together; it begins nothing before its first cycle."""
+    ours = settings.octavia
+    intents = Intents(database)
+    leases = Leases(database, seconds=ours.lease)
+    reconciler = Reconciler(
+        intents=intents,
+        leases=leases,
+        octavia=Octavia(lambda: library(ours.driver_agent_sockets)),
+        devices=devices,
+        patience=Patience(commit=ours.commit_timeout, deadline=ours.deadline),
+    )
+    return Agent(
+        intents=intents,
+        leases=leases,
+        reconciler=reconciler,
+        slots=ours.slots,
+        lease_seconds=ours.lease,
+    )
+
+
+def only_at_start(old: Settings, new: Settings) -> list[str]:
+    """The settings that differ and that a running agent cannot take over."""
+    changed = [
+        f"[{section}] {field.name}"
+        for section in ("octavia", "gearman")
+        for field in fields(getattr(new, section))
+        if getattr(getattr(old, section), field.name) != getattr(getattr(new, section), field.name)
+    ]
+    return changed + (["[DEFAULT] daemon"] if old.default.daemon != new.default.daemon else [])
+
+
+def _follow_lifeline() -> None:
+    """End in good order when whoever started this process is no more, however it ended."""
+    named = os.environ.pop(LIFELINE, "")
+    if not named.isdecimal():
+        return
+
+    def watch() -> None:
+        while os.read(int(named), 1):
+            pass
+        LOG.warning("whoever started this process is gone")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="lifeline", daemon=True).start()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the agent; the exit code is one of `libra_common.exits`."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+
+    def read() -> Settings:
+        return load(arguments, prog=PROG)
+
+    try:
+        settings = read()
+    except LibraError as error:
+        faults = error.faults if isinstance(error, SettingsError) else (str(error),)
+        for fault in faults:
+            print(f"{PROG}: {fault}", file=sys.stderr)  # noqa: T201 - there is no log yet
+        return exit_code_of(error)
+    return OctaviaDaemon(settings=settings, reread=read).main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
