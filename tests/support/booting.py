@@ -78,8 +78,13 @@ class Booting:
 
     def _active(self) -> Mapping[str, str]:
         """The user_data of active servers, as only an administrator may read it."""
-        answer = self._stack.admin.compute.get("/servers/detail?all_tenants=1", microversion="2.3")
-        if answer.status_code != 200:  # a service is away: what runs goes on
+        try:
+            answer = self._stack.admin.compute.get(
+                "/servers/detail?all_tenants=1", microversion="2.3"
+            )
+        except Exception:  # noqa: BLE001 - whatever a client makes of a dead service
+            answer = None
+        if answer is None or answer.status_code != 200:  # what runs goes on meanwhile
             return dict.fromkeys(self.nodes, "")
         return {
             one["name"]: base64.b64decode(one["OS-EXT-SRV-ATTR:user_data"] or "").decode()

@@ -23,6 +23,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -261,6 +262,27 @@ class OpenStack:
                 self.up()
             else:
                 self._start(service, command, environment)
+
+    def restart(self, service: str) -> None:
+        """Have a service read its settings anew, and wait until it works again."""
+        with self.dead(service):
+            pass
+        self.wait_for(service)
+
+    def wait_for(self, service: str) -> None:
+        """Wait until all works again after `service` was away."""
+        until(self.works, f"all works after {service} was away", 120)
+        if service in ("nova-scheduler", "nova-conductor", "nova-compute"):
+            until(lambda: self._is_up(service), f"nova knows that {service} is up", 120)
+
+    def _is_up(self, service: str) -> bool:
+        """Whether nova has heard of the process that runs now."""
+        started = (self.place / "run" / f"{service}.pid").stat().st_mtime
+        return any(
+            one.state == "up"
+            and datetime.fromisoformat(f"{one.updated_at}+00:00").timestamp() > started + 1
+            for one in self.admin.compute.services(binary=service)
+        )
 
     def _start(self, service: str, command: list[str], environment: dict[str, str]) -> None:
         with (self.place / "log" / f"{service}.log").open("ab") as log:

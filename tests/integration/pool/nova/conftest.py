@@ -1,4 +1,4 @@
-"""A real OpenStack, once for the whole run, and the pool manager's cloud in it."""
+"""A real OpenStack, once for all tests here, and the pool manager's cloud in it."""
 
 from __future__ import annotations
 
@@ -23,24 +23,26 @@ from tests.support.wait import until
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    prepare(items, Path(__file__).parent)
+
+
+def prepare(items: list[pytest.Item], folder: Path) -> None:
     """Starting OpenStack counts for the first test that needs it, and may take minutes."""
-    here = str(Path(__file__).parent)
     for item in items:
-        if not str(item.path).startswith(here):
+        if item.path.parent != folder:
             continue
         item.add_marker(pytest.mark.filterwarnings("ignore::PendingDeprecationWarning:openstack"))
         item.add_marker(pytest.mark.filterwarnings("ignore::DeprecationWarning:openstack"))
-        if not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(1200))
+        item.add_marker(pytest.mark.timeout(1800))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack() -> Iterator[OpenStack]:
     with openstack.started() as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def place(request: pytest.FixtureRequest) -> openstack.Cloud:
     """The starter's cloud, or any other one where there is no starter."""
     elsewhere = openstack.any_cloud()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from libra_pool_mgm.clouds.base import Cloud, DeviceState
+from libra_pool_mgm.clouds.base import Cloud, Device, DeviceState
 from libra_pool_mgm.clouds.errors import BadRequest, Conflict, Unauthorized
 from tests.integration.pool.nova.conftest import MakeCloud, settled, wish
 from tests.support.openstack import OpenStack
@@ -106,6 +107,36 @@ def test_an_address_never_moves_away_from_the_device_that_holds_it(cloud: Cloud)
     cloud.delete_address(address)
     cloud.delete_address(address)
     assert cloud.find_address(address.ip) is None
+
+
+def test_of_two_who_ask_for_an_address_at_once_one_gets_it_and_the_other_is_refused(
+    cloud: Cloud,
+) -> None:
+    # Given two devices and an address
+    wishes = [wish(), wish()]
+    for one in wishes:
+        cloud.create_device(one)
+    devices = [settled(cloud, one.name) for one in wishes]
+    address = cloud.create_address(key=wishes[0].key)
+
+    def assign(device: Device) -> str:
+        try:
+            cloud.assign_address(address, device)
+        except Conflict:
+            return "conflict"
+        return device.name
+
+    for _ in range(5):
+        # When both are to have it at the same moment
+        with ThreadPoolExecutor(2) as threads:
+            outcome = list(threads.map(assign, devices))
+
+        # Then one of them has it, and only that one was told so
+        (held,) = cloud.addresses()
+        assert sorted(outcome) == sorted(["conflict", str(held.device)])
+        for device in devices:
+            if device.name == held.device:
+                cloud.remove_address(address, device)
 
 
 @pytest.mark.parametrize(
