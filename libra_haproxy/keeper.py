@@ -200,7 +200,7 @@ class Keeper:
             case "seal" if self._log:
                 return self._seal(self._log, str(asked.get("frontend")))
             case "bounds" if self._log:
-                with contextlib.suppress(TypeError):
+                with contextlib.suppress(KeyError, TypeError):
                     self._log.rebound(Bounds(**asked["bounds"]))
             case "stop":
                 self._end()
@@ -248,7 +248,7 @@ class Keeper:
 
 def _asked(line: bytes) -> dict[str, Any]:
     """What a request wants; anything that is no request wants the status."""
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, RecursionError):
         asked = json.loads(line)
         if isinstance(asked, dict):
             return asked

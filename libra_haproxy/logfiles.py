@@ -82,9 +82,13 @@ class LogFiles:
         file = self._open.get(frontend)
         if file is None or not file.size:
             return False
-        seal(self.directory, frontend, now=time.time(), number=self._next_number())
-        del self._open[frontend]
-        os.close(file.file)
+        try:
+            seal(self.directory, frontend, now=time.time(), number=self._next_number())
+        except FileNotFoundError:
+            # Somebody has removed it under our hands: what was in it is gone, what comes is not.
+            self._forget(frontend)
+            return False
+        self._forget(frontend)
         return True
 
     def seal_old(self, now: float) -> None:
@@ -112,6 +116,9 @@ class LogFiles:
         for file in self._open.values():
             os.close(file.file)
         self._open.clear()
+
+    def _forget(self, frontend: str) -> None:
+        os.close(self._open.pop(frontend).file)
 
     def _opened(self, frontend: str) -> _Open:
         file = self._open.get(frontend)

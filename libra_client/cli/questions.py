@@ -87,10 +87,14 @@ def _stats(answer: Answer) -> None:
         (*columns, "lb_status"),
         ([*(node.get(name) for name in columns), status] for node in _objects(answer, "nodes")),
     )
+    missed = answer.get("log_lines")
+    if isinstance(missed, dict) and any(missed.values()):
+        told = ", ".join(f"{count} {how}" for how, count in missed.items())
+        output.note(f"access log lines that no archive will hold: {told}")
 
 
 def _metered(answer: Answer) -> None:
-    names = ("utc_start", "utc_end", "report", "after", "lb_status")
+    names = ("utc_start", "utc_end", "report", "after", "lb_status", "log_lines")
     output.show_fields(pair for name in names for pair in _flat(name, answer.get(name)))
     columns = ("protocol", "bytes_in", "bytes_out", "sessions")
     classes = ("1xx", "2xx", "3xx", "4xx", "5xx")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -257,6 +258,26 @@ def test_logs_are_bounded_and_what_is_dropped_is_told(
     os.kill(node.keeper_pid, 9)
     until(lambda: node.ask_keeper("status") is not None, "another keeper is there", 30)
     until(lambda: lines_missed(node)["dropped"] >= 5_000 - len(left), "it tells of them too")
+
+
+def test_each_line_that_haproxy_could_not_log_is_counted(
+    node: Node, members: HttpMembers, folder: Path
+) -> None:
+    # Given a keeper that takes no line, so that the queue fills up
+    port = free_port()
+    assert node.update(balancer(port, members)).ok
+    keeper = node.keeper_pid
+    os.kill(keeper, signal.SIGSTOP)
+    try:
+        with NumberedLoad(folder, port, count=8_000) as load:
+            answered = load.answered()
+    finally:
+        os.kill(keeper, signal.SIGCONT)
+    # When it goes on / Then the lines that are there and those counted as lost are all there were
+    until(lambda: lines_missed(node)["lost"], "STATS tells of them")
+    until(lambda: lines_missed(node)["lost"] + len(numbers(local(node))) >= answered, "all told")
+    assert lines_missed(node)["lost"] + len(numbers(local(node))) <= answered + CONNECTIONS
+    assert node.do("METRICS").answer["log_lines"]["lost"] == lines_missed(node)["lost"]
 
 
 def test_a_full_disk_costs_lines_and_nothing_else(

@@ -119,6 +119,18 @@ def test_a_line_that_a_kill_has_cut_is_not_joined_with_the_next(tmp_path: Path) 
     assert (tmp_path / "http-in.log").read_bytes() == b"whole\ncut off he\nnext\n"
 
 
+def test_a_log_that_somebody_removed_is_begun_anew(tmp_path: Path) -> None:
+    # Given a file that was removed while it was written
+    files = LogFiles(tmp_path, Bounds())
+    files.append({"http-in": [b"gone\n"]})
+    (tmp_path / "http-in.log").unlink()
+    # When it is to be rotated / Then there is nothing, and the next lines are written
+    assert not files.seal("http-in")
+    files.append({"http-in": [b"next\n"]})
+    assert files.seal("http-in")
+    assert [one.path.read_bytes() for one in sealed_in(tmp_path)] == [b"next\n"]
+
+
 def kept(*sizes_and_ages: tuple[int, float]) -> list[Kept]:
     return [
         Kept(log_at(Path("/none"), number), size, age)
