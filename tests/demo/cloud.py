@@ -7,12 +7,15 @@ Device, web servers and clients live in network namespaces of their own; see
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from ipaddress import IPv4Network
+from pathlib import Path
 
 from libra_common.errors import LibraError
 from libra_pool_mgm.clouds.local import needs
+from libra_pool_mgm.clouds.local.account import account
 from libra_pool_mgm.clouds.local.outer import Outer
 from tests.demo.scene import POOL, Scene
 from tests.demo.stage import HOST, Stage, haproxy_user
@@ -82,9 +85,13 @@ class CloudStage(Stage):
 
 def why_not() -> str:
     """Why namespaces cannot be had here; empty where they can."""
-    changes_user = os.geteuid() == 0 and haproxy_user() != "root"
+    user = haproxy_user() if os.geteuid() == 0 else ""
+    haproxy = shutil.which("haproxy")
     try:
-        needs.prove(changes_user=changes_user)
+        who = account(user=user, group=user)
+        needs.prove(changes_user=who.changes)
+        if haproxy is not None:
+            who.prove(Path(haproxy))
     except LibraError as error:
         return str(error)
     return ""

@@ -169,9 +169,14 @@ def test_a_part_that_fails_is_told_in_its_step_and_the_exit_code(
     assert nothing_is_left(folder)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize(
-    "when", ["The parts start", *(["BUILD_DEVICE"] if WHOLE else []), "UPDATE under load"]
+    ("number", "when"),
+    [
+        (signal.SIGINT, "The parts start"),
+        *([(signal.SIGINT, "BUILD_DEVICE")] if WHOLE else []),
+        *((number, "UPDATE under load") for number in (signal.SIGINT, signal.SIGTERM)),
+        (signal.SIGHUP, "STATS"),
+    ],
 )
 def test_a_signal_ends_it_with_nothing_left(
     folder: Path, number: signal.Signals, when: str

@@ -19,7 +19,7 @@ from libra_pool_mgm.clouds.local.account import Account
 from libra_pool_mgm.clouds.local.marks import GUARD_BYTE, INIT_BYTE, LOCK, NETWORK_FD
 from libra_pool_mgm.clouds.local.needs import OWN_PROCESSES
 from libra_pool_mgm.clouds.local.outer import descriptor_of
-from libra_pool_mgm.clouds.local.starting import Conversation, GuardEnded, small_python
+from libra_pool_mgm.clouds.local.starting import Conversation, Ended, small_python
 
 _FIRST_PORT = 4730
 _SECONDS = 10.0
@@ -86,7 +86,7 @@ class Node:
         lock = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             self._converse(outer, lock)
-        except GuardEnded as error:
+        except Ended as error:
             raise BuildFailed(f"{error}: {self.last_words()}") from error
         finally:
             os.close(lock)
@@ -99,7 +99,9 @@ class Node:
             f"--outer={outer}",
         ]
         log = self._folder / "guard.log"
-        with Conversation(words, descriptors=[outer, lock], log=log) as guard:
+        with Conversation(
+            words, who="the device's guard", descriptors=[outer, lock], log=log
+        ) as guard:
             crash_point("local_guard_started")
             guard.hear("ready", seconds=_SECONDS)
             self._link(outer, guard.pid)

@@ -83,7 +83,9 @@ class Outer:
             words.append(f"--network={network_of_guards}")
             descriptors.append(network_of_guards)
         try:
-            with Conversation(words, descriptors=descriptors, log=self._log) as holder:
+            with Conversation(
+                words, who="the outer holder", descriptors=descriptors, log=self._log
+            ) as holder:
                 holder.hear("ready", seconds=_SECONDS)
                 found = os.open(f"/proc/{holder.pid}/fd/{OUTER_FD}", os.O_RDONLY | os.O_CLOEXEC)
                 holder.done()

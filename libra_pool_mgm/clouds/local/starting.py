@@ -17,7 +17,6 @@ from libra_pool_mgm.clouds.errors import BuildFailed, CloudTimeout
 
 _ROOT = str(Path(__file__).resolve().parents[3])
 _ANSWER_BYTES = 1 << 16
-_ENDED = "the device's guard ended while it was set up"
 
 _CHILDREN: list[subprocess.Popen[bytes]] = []
 _CHILDREN_LOCK = threading.Lock()
@@ -35,7 +34,7 @@ def small_python(module: str) -> list[str]:
     return [sys.executable, "-I", "-S", "-c", start]
 
 
-class GuardEnded(BuildFailed):
+class Ended(BuildFailed):
     """The process that is spoken with is there no more; what it wrote may say why."""
 
 
@@ -43,10 +42,14 @@ class Conversation:
     """A process that was started just now, and speaks JSON, a line at a time, until it is up.
 
     It has its own session and outlives us. `descriptors` are handed down to it under their own
-    numbers, `log` takes what it says on standard error. Closed without `done`, it is killed.
+    numbers, `log` takes what it says on standard error, `who` is it in words. Closed without
+    `done`, it is killed.
     """
 
-    def __init__(self, command: Sequence[str], *, descriptors: Sequence[int], log: Path) -> None:
+    def __init__(
+        self, command: Sequence[str], *, who: str, descriptors: Sequence[int], log: Path
+    ) -> None:
+        self._who = who
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         errors = os.open(log, flags, 0o640)
         try:
@@ -78,24 +81,24 @@ class Conversation:
         _reap(self._process)
 
     def tell(self, what: Mapping[str, Any]) -> None:
-        """Send a line. Raises GuardEnded when it is not listening any more."""
+        """Send a line. Raises Ended when it is not listening any more."""
         try:
             os.write(_descriptor(self._process.stdin), json.dumps(what).encode() + b"\n")
         except OSError as error:
-            raise GuardEnded(_ENDED) from error
+            raise Ended(f"{self._who} ended while it was set up") from error
 
     def hear(self, word: str, *, seconds: float) -> None:
         """Wait for the line that says `word`.
 
-        Raises BuildFailed with its fault, GuardEnded when it ends, CloudTimeout when it says
+        Raises BuildFailed with its fault, Ended when it ends, CloudTimeout when it says
         nothing.
         """
         line = self._line(time.monotonic() + seconds)
         if not line.endswith(b"\n"):
-            raise GuardEnded(_ENDED)
+            raise Ended(f"{self._who} ended while it was set up")
         said = json.loads(line)
         if word not in said:
-            raise BuildFailed(said.get("fault") or f"the device's guard said {said}")
+            raise BuildFailed(said.get("fault") or f"{self._who} said {said}")
 
     def done(self) -> None:
         """Leave it running."""
@@ -108,7 +111,7 @@ class Conversation:
         line = b""
         while not line.endswith(b"\n"):
             if not poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
-                raise CloudTimeout("the device's guard does not answer")
+                raise CloudTimeout(f"{self._who} does not answer")
             part = os.read(source, _ANSWER_BYTES)
             if not part:
                 break
