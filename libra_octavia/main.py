@@ -87,7 +87,8 @@ class OctaviaDaemon(Daemon):
         if self._jobs is not None:
             self._jobs.stop(min(seconds, 1.0))
         if self._agent is not None:
-            self._agent.stop(seconds)
+            # What still runs after the stop time must not keep this process: it is left at once.
+            self._agent.stop(seconds if fast else seconds + 60)
 
     def readiness(self) -> Readiness:
         """Serving once the inventory is there, ready once gearmand knows where hints go."""

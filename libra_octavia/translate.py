@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from libra_octavia.model import (
     Listener,
     LoadBalancer,
-    Member,
-    Monitor,
     Pool,
     PoolProtocol,
     Protocol,
     Sticky,
 )
-from libra_octavia.objects import Fault, Unsupported, read_listener, read_pool, read_vip
+from libra_octavia.objects import (
+    Fault,
+    Unsupported,
+    read_listener,
+    read_member,
+    read_monitor,
+    read_pool,
+    read_vip,
+)
 from libra_octavia.objects.fields import is_set, plain
 
-T = TypeVar("T", Listener, Pool, Member, Monitor)
+T = TypeVar("T")
 
 _LEADS_TO = {
     Protocol.HTTP: {PoolProtocol.HTTP, PoolProtocol.PROXY, PoolProtocol.PROXYV2},
@@ -34,41 +40,94 @@ _LEADS_TO = {
 """Which pools a listener may lead to, as Octavia's API has it."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Servable:
+    """What of a tree can be served, and by their ids the objects that cannot, with the faults."""
+
+    balancer: LoadBalancer
+    refused: Mapping[str, Unsupported]
+
+
 def translate(tree: object, *, without: Collection[str] = ()) -> LoadBalancer:
-    """Give what a device is to serve.
+    """Give what a device is to serve, the whole of it.
+
+    Takes what `servable` does. Raises Unsupported with every fault of every object, and for
+    combinations of them that cannot be served.
+    """
+    found = servable(tree, without=without)
+    faults = tuple(
+        Fault(f"{error.what}: {fault.field}", fault.why)
+        for error in found.refused.values()
+        for fault in error.faults
+    )
+    if faults:
+        raise Unsupported(f"load balancer {found.balancer.id}", faults)
+    return found.balancer
+
+
+def servable(tree: object, *, without: Collection[str] = ()) -> Servable:
+    """Give what a device can serve of a tree, and leave out what it cannot.
 
     `tree` is what octavia-lib's `get_loadbalancer` returns; `without` holds the ids of objects
-    that are being deleted, which the tree still shows. Raises Unsupported with every fault of
-    every object, and for combinations of them that cannot be served.
+    that are being deleted, which the tree still shows. One object at fault keeps no other from
+    being served. Raises Unsupported where the fault is the load balancer's own.
     """
-    faults: list[Fault] = []
-    top = plain(tree)
-    head = _read(read_vip, tree, faults)
-    listeners = [
-        listener
-        for listener in (_read(read_listener, one, faults) for one in top.get("listeners", ()))
-        if listener is not None
-    ]
-    pools = {
-        pool.id: pool
-        for pool in (_read(read_pool, one, faults) for one in pools_of(tree))
-        if pool is not None
-    }
-    kept = [_emptied(pools[name], without) for name in pools if name not in without]
-    found = LoadBalancer(
-        id=head[0] if head else "",
-        addresses=head[1] if head else (),
-        enabled=head[2] if head else True,
-        listeners=tuple(
-            replace(one, pool_id=None) if one.pool_id in without else one
-            for one in _kept(listeners, without)
-        ),
-        pools=tuple(kept),
+    name, addresses, enabled = read_vip(tree)
+    reading = _Reading(without)
+    pools = {pool.id: pool for pool in map(reading.pool, pools_of(tree)) if pool is not None}
+    listeners = reading.many(plain(tree).get("listeners", ()), "listener_id", read_listener)
+    kept = []
+    for listener in listeners:
+        faults = tuple(_misfits(listener, pools.get(listener.pool_id or "")))
+        if faults:
+            reading.refused[listener.id] = Unsupported(f"listener {listener.id}", faults)
+        else:
+            leads = listener.pool_id in pools
+            kept.append(listener if leads else replace(listener, pool_id=None))
+    balancer = LoadBalancer(
+        id=name,
+        addresses=addresses,
+        enabled=enabled,
+        listeners=tuple(kept),
+        pools=tuple(pools.values()),
     )
-    faults += _combinations(found)
-    if faults:
-        raise Unsupported(f"load balancer {found.id}", tuple(faults))
-    return found
+    return Servable(balancer=balancer, refused=reading.refused)
+
+
+class _Reading:
+    """Reads objects one by one, so that one at fault is left out alone."""
+
+    def __init__(self, without: Collection[str]) -> None:
+        self.refused: dict[str, Unsupported] = {}
+        self._without = without
+
+    def many(
+        self, sources: Iterable[Any], id_field: str, read: Callable[[object], T]
+    ) -> tuple[T, ...]:
+        found = (self._one(source, id_field, read) for source in sources)
+        return tuple(one for one in found if one is not None)
+
+    def pool(self, source: Any) -> Pool | None:
+        fields = plain(source)
+        members, monitor = fields.pop("members", ()), fields.pop("healthmonitor", None)
+        pool = self._one(fields, "pool_id", read_pool)
+        if pool is None:
+            return None
+        return replace(
+            pool,
+            members=self.many(members, "member_id", read_member),
+            monitor=monitor and self._one(monitor, "healthmonitor_id", read_monitor),
+        )
+
+    def _one(self, source: Any, id_field: str, read: Callable[[object], T]) -> T | None:
+        name = str(plain(source).get(id_field, ""))
+        if name in self._without:
+            return None
+        try:
+            return read(source)
+        except Unsupported as error:
+            self.refused[name] = error
+            return None
 
 
 def pools_of(tree: object) -> Iterator[Any]:
@@ -83,41 +142,21 @@ def pools_of(tree: object) -> Iterator[Any]:
             yield pool
 
 
-def _emptied(pool: Pool, without: Collection[str]) -> Pool:
-    monitor = pool.monitor if pool.monitor and pool.monitor.id not in without else None
-    return replace(pool, members=_kept(pool.members, without), monitor=monitor)
-
-
-def _kept(objects: Iterable[T], without: Collection[str]) -> tuple[T, ...]:
-    return tuple(one for one in objects if one.id not in without)
-
-
-def _read(read: Callable[[object], Any], source: object, faults: list[Fault]) -> Any:
-    try:
-        return read(source)
-    except Unsupported as error:
-        faults += (Fault(f"{error.what}: {fault.field}", fault.why) for fault in error.faults)
-        return None
-
-
-def _combinations(found: LoadBalancer) -> Iterator[Fault]:
-    """What each object alone is right in and all together are not."""
-    pools = {pool.id: pool for pool in found.pools}
-    for listener in found.listeners:
-        pool = pools.get(listener.pool_id or "")
-        if pool is None:
-            continue
-        name = f"listener {listener.id}: default_pool_id"
-        if pool.protocol not in _LEADS_TO[listener.protocol]:
-            yield Fault(
-                name, f"a listener of {listener.protocol} cannot lead to a pool of {pool.protocol}"
-            )
-        if (
-            pool.persistence is not None
-            and pool.persistence.type is not Sticky.SOURCE_IP
-            and listener.protocol is not Protocol.HTTP
-        ):
-            yield Fault(
-                name,
-                f"the pool's session persistence {pool.persistence.type} needs a listener of HTTP",
-            )
+def _misfits(listener: Listener, pool: Pool | None) -> Iterator[Fault]:
+    """What a listener and its pool each alone are right in and together are not."""
+    if pool is None:
+        return
+    if pool.protocol not in _LEADS_TO[listener.protocol]:
+        yield Fault(
+            "default_pool_id",
+            f"a listener of {listener.protocol} cannot lead to a pool of {pool.protocol}",
+        )
+    if (
+        pool.persistence is not None
+        and pool.persistence.type is not Sticky.SOURCE_IP
+        and listener.protocol is not Protocol.HTTP
+    ):
+        yield Fault(
+            "default_pool_id",
+            f"the pool's session persistence {pool.persistence.type} needs a listener of HTTP",
+        )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,11 +19,11 @@ from libra_octavia.agent.decide import Decision, decide
 from libra_octavia.agent.devices import DeviceAway, DeviceRefused, Devices, Wanted
 from libra_octavia.agent.index import Index, index
 from libra_octavia.agent.octavia import Octavia, OctaviaAway
-from libra_octavia.errors import LeaseLost
+from libra_octavia.errors import InventoryAway, LeaseLost
 from libra_octavia.inventory import Intent, Intents, Lease, Leases
 from libra_octavia.objects import Unsupported
 from libra_octavia.objects.fields import plain
-from libra_octavia.translate import translate
+from libra_octavia.translate import servable
 
 LOG = logging.getLogger(__name__)
 
@@ -129,13 +129,17 @@ class Reconciler:
             else:
                 self._leases.complete(lease, dropped)
             return
+        refused: Mapping[str, Unsupported] = {}
         why = None
         try:
-            self._act(decision, tree, lease)
-            statuses = report.done(decision, found)
+            refused = self._act(decision, tree, lease)
         except (Unsupported, DeviceRefused) as error:
             why = str(error)
-        except DeviceAway as error:
+        except (LeaseLost, InventoryAway):
+            raise
+        except Exception as error:
+            if not isinstance(error, DeviceAway):
+                LOG.exception("load balancer %s: unexpected error", name)
             if max(intent.age for intent in decision.serve) < self._patience.deadline:
                 self._later(lease, seen, error)
                 return
@@ -143,27 +147,39 @@ class Reconciler:
         if why is not None:
             LOG.error("load balancer %s: what was asked for cannot be done: %s", name, why)
             statuses = report.failed(decision, found)
+        else:
+            statuses = report.done(decision, found, refused=refused)
+            why = self._told(name, refused)
         # Whoever slept here must not report what another has changed since.
         self._leases.renew(lease)
         if tree is not None:
             self._octavia.report(statuses)
         self._finish(lease, decision, found, why)
 
-    def _act(self, decision: Decision, tree: Any, lease: Lease) -> None:
-        """Have the devices be as the tree says, without what goes."""
+    @staticmethod
+    def _told(name: str, refused: Mapping[str, Unsupported]) -> str | None:
+        """What is wrong with objects that are left out, which the log is told too."""
+        for error in refused.values():
+            LOG.error("load balancer %s is served without this: %s", name, error)
+        return "; ".join(map(str, refused.values())) or None
+
+    def _act(self, decision: Decision, tree: Any, lease: Lease) -> Mapping[str, Unsupported]:
+        """Have the devices be as the tree says, without what goes; returns what it cannot have."""
         if decision.gone or tree is None:
             self._devices.remove(lease.load_balancer_id, fence=lease.fence)
-            return
+            return {}
         fields = plain(tree)
         flavor, zone = fields.get("flavor"), fields.get("availability_zone")
+        found = servable(tree, without=decision.without)
         wanted = Wanted(
-            balancer=translate(tree, without=decision.without),
+            balancer=found.balancer,
             flavor=flavor if isinstance(flavor, dict) else {},
             zone={"compute_zone": zone} if isinstance(zone, str) else (zone or {}),
             vip={field: fields.get(field) for field in _VIP},
         )
         act = self._devices.replace if decision.failover else self._devices.serve
         act(wanted, fence=lease.fence)
+        return found.refused
 
     def _finish(self, lease: Lease, decision: Decision, found: Index, why: str | None) -> None:
         served = [intent.number for intent in (*decision.serve, *decision.drop)]

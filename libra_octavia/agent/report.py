@@ -7,7 +7,7 @@ the tree is reported, each time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from octavia_lib.common import constants
@@ -35,17 +35,19 @@ _ONLINE, _OFFLINE, _NO_MONITOR = (
 )
 
 
-def done(decision: Decision, found: Index) -> Statuses:
-    """What was asked for is in force: all of the tree is ACTIVE, and what went is DELETED."""
-    touched = set(_touched(decision, found))
-    return _statuses(
-        found,
-        {
-            name: constants.DELETED if name in decision.without else constants.ACTIVE
-            for name in found.objects
-        },
-        operating=touched - decision.without,
-    )
+def done(decision: Decision, found: Index, *, refused: Collection[str] = ()) -> Statuses:
+    """What was asked for is in force: all of the tree is ACTIVE, and what went is DELETED.
+
+    The `refused` objects cannot be served and are ERROR, though all else is.
+    """
+
+    def word(name: str) -> str:
+        if name in decision.without:
+            return str(constants.DELETED)
+        return str(constants.ERROR if name in refused else constants.ACTIVE)
+
+    served = set(_touched(decision, found)) - decision.without - set(refused)
+    return _statuses(found, {name: word(name) for name in found.objects}, operating=served)
 
 
 def failed(decision: Decision, found: Index) -> Statuses:

@@ -16,6 +16,7 @@ from libra_octavia.inventory import Database, Intents, Kind, Leases, Operation, 
 from libra_octavia.translate import translate
 from tests.support.octavia_agent import StandIn
 from tests.support.octavia_sim import OctaviaSim
+from tests.support.octavia_trees import listener
 
 DELETES = (Operation.DELETE, Operation.CASCADE)
 """Where one of these was rolled back it is done all the same, see below."""
@@ -208,6 +209,38 @@ def test_a_device_that_stays_away_is_given_up_at_the_deadline(bench: Bench) -> N
     with bench.database.read() as connection:
         said = connection.exec_driver_sql("SELECT last_error FROM load_balancers").scalar()
     assert "no device answers" in str(said)
+
+
+def test_what_cannot_be_served_is_error_and_all_else_is_served(bench: Bench) -> None:
+    # Given a listener that came in by a way on which the driver does not see it
+    bench.strict = False
+    assert bench.octavia.shape is not None
+    bad = listener(listener_id="bad", loadbalancer_id="lb", protocol="UDP", protocol_port=53)
+    bench.octavia.shape["listeners"].append(bad)
+    bench.octavia.status["bad"] = "PENDING_CREATE"
+    # When something is changed
+    bench.octavia.call("create", 7)
+    bench.octavia.commit()
+    bench.serve()
+    # Then that is served, and the other is in error
+    assert bench.octavia.status.pop("bad") == "ERROR"
+    assert set(bench.octavia.status.values()) == {"ACTIVE"}
+    served = bench.devices.wanted["lb"].balancer
+    assert [one.id for one in served.listeners] == ["l"]
+    assert "n7" in [one.id for one in served.pools[0].members]
+
+
+def test_even_what_nobody_thought_of_ends_at_the_deadline(bench: Bench) -> None:
+    def break_down(_: str) -> None:
+        raise ZeroDivisionError
+
+    bench.devices.before = break_down
+    bench.octavia.call("create", 7)
+    bench.octavia.commit()
+    bench.serve()
+    assert bench.octavia.status["n7"] == "PENDING_CREATE"
+    bench.serve(GIVEN_UP)
+    assert bench.octavia.status["n7"] == "ERROR"
 
 
 def test_whoever_lost_its_lease_reports_nothing(bench: Bench) -> None:

@@ -19,7 +19,7 @@ from libra_octavia.objects import (
 )
 from libra_octavia.objects.fields import merged
 from libra_octavia.objects.load_balancer import check_flavor, check_zone
-from libra_octavia.translate import translate
+from libra_octavia.translate import servable, translate
 from tests.support.octavia_trees import listener, member, monitor, pool, tree
 
 Read = Callable[[object], object]
@@ -342,3 +342,22 @@ def test_combinations_that_cannot_be_served_are_refused(
         [listener(default_pool_id="p", listener_id="l", **front)], [pool(pool_id="p", **behind)]
     )
     assert why in refused(translate, found, "listener l: default_pool_id")
+
+
+def test_an_object_at_fault_keeps_no_other_from_being_served() -> None:
+    behind = pool(
+        pool_id="p", members=[member(member_id="good"), member(member_id="bad", weight=-1)]
+    )
+    cookies = pool(pool_id="cookies", session_persistence={"type": "HTTP_COOKIE"})
+    fronts = [
+        listener(listener_id="good", default_pool_id="p"),
+        listener(listener_id="tls", protocol="TERMINATED_HTTPS", protocol_port=443),
+        listener(listener_id="misfit", protocol="TCP", default_pool_id="cookies"),
+    ]
+    found = servable(tree(fronts, [behind, cookies]))
+    assert [one.id for one in found.balancer.listeners] == ["good"]
+    assert [one.id for one in found.balancer.pools[0].members] == ["good"]
+    assert set(found.refused) == {"bad", "tls", "misfit"}
+    # And what is at fault and being deleted is no fault any more.
+    found = servable(tree(fronts, [behind, cookies]), without={"bad", "tls", "misfit"})
+    assert found.refused == {}
