@@ -82,12 +82,19 @@ class TextStore:
     def stage(self, text: str) -> Path:
         """Write HAProxy's next file beside the present one; gives its place."""
         new = self.config.with_name("haproxy.cfg.new")
-        self._write(new, text.encode(), mode=0o640)
+        # On disk for sure only when it is the one: most are just looked at.
+        self._write(new, text.encode(), mode=0o640, durable=False)
         return new
 
     def commit(self) -> None:
         """Make the staged file the one that HAProxy starts from."""
-        self._rename(self.config.with_name("haproxy.cfg.new"), self.config)
+        new = self.config.with_name("haproxy.cfg.new")
+        try:
+            with new.open("rb") as file:
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise DiskError(f"cannot write {new}: {error.strerror}") from error
+        self._rename(new, self.config)
 
     def put_aside(self, text: str) -> None:
         """Keep a refused text for whoever looks into it; failing that does no harm."""
@@ -103,7 +110,7 @@ class TextStore:
         self._write(new, data, mode=mode)
         self._rename(new, path)
 
-    def _write(self, path: Path, data: bytes, *, mode: int) -> None:
+    def _write(self, path: Path, data: bytes, *, mode: int, durable: bool = True) -> None:
         try:
             path.unlink(missing_ok=True)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -111,8 +118,9 @@ class TextStore:
                 if self._group is not None:
                     os.fchown(file.fileno(), -1, self._group)
                 file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
         except OSError as error:
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
