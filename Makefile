@@ -8,7 +8,7 @@ help:
 	@echo "make demo      watch a load balancer live through its jobs"
 	@echo "make test      unit and integration tests"
 	@echo "make test-all  the slow ones too"
-	@echo "make bench     measure Libra against other ways (some 9 minutes)"
+	@echo "make bench     measure Libra against other ways (some 12 minutes)"
 	@echo "make lint      ruff, formatting, mypy --strict"
 	@echo "make format    let ruff put things right"
 	@echo "make clean     remove all that the above have made, .venv included"
