@@ -11,7 +11,7 @@ import ipaddress
 from collections.abc import Collection, Container, Iterable, Mapping
 
 from libra_haproxy.model import LoadBalancer, Model
-from libra_haproxy.runtime import ServerRow
+from libra_haproxy.readings import ServerRow
 
 _Seen = tuple[int, str, int, int, bool]
 

@@ -23,7 +23,7 @@ _NONE = "1\n"
 """The file's version alone; without it HAProxy warns at each start."""
 
 _DOWN = "0"
-_IN_MAINTENANCE = 0x23  # as in runtime.parse_servers
+_IN_MAINTENANCE = 0x23  # as in readings.parse_servers
 
 
 class Downs:

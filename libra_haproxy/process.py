@@ -30,14 +30,8 @@ from libra_haproxy.keeper_client import KeeperClient, KeeperStatus
 from libra_haproxy.ledger import Books, Counts
 from libra_haproxy.model import Model
 from libra_haproxy.privileges import may_listen_on_low_ports
-from libra_haproxy.runtime import (
-    Master,
-    Processes,
-    ServerRow,
-    UnexpectedAnswer,
-    Worker,
-    parse_servers,
-)
+from libra_haproxy.readings import Processes, ServerRow, UnexpectedAnswer, parse_servers
+from libra_haproxy.runtime import Master, Worker
 
 LOG = logging.getLogger(__name__)
 

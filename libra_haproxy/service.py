@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from libra_common.crash import crash_point
-from libra_haproxy import commands, limits, runtime
+from libra_haproxy import commands, limits
 from libra_haproxy.certificates import Certificates
 from libra_haproxy.check import check, must_be_there
 from libra_haproxy.confirm import certificate_differences, differences
@@ -33,7 +33,9 @@ from libra_haproxy.plan import (
 )
 from libra_haproxy.ports import Listen, refuse_unusable
 from libra_haproxy.process import Process
+from libra_haproxy.readings import Snapshot
 from libra_haproxy.render import Place, Rendered, render
+from libra_haproxy.runtime import Worker
 from libra_haproxy.tokens import Token
 
 LOG = logging.getLogger(__name__)
@@ -272,10 +274,10 @@ class Service:
         self.logs.set_aside()
 
     @property
-    def _worker(self) -> runtime.Worker:
+    def _worker(self) -> Worker:
         return self._process.worker
 
-    def _differences(self, state: State, seen: runtime.Snapshot | None = None) -> list[str]:
+    def _differences(self, state: State, seen: Snapshot | None = None) -> list[str]:
         seen = seen or self._worker.look()
         found = differences(
             model_of(state),

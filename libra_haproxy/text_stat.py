@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from libra_haproxy.deadline import Deadline
-from libra_haproxy.runtime import ANSWER_SECONDS, UnexpectedAnswer, ask
+from libra_haproxy.readings import UnexpectedAnswer
+from libra_haproxy.runtime import ANSWER_SECONDS, ask
 
 Row = Mapping[str, str]
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from libra_haproxy.runtime import ServerRow
+from libra_haproxy.readings import ServerRow
 from tests.support.backends import EchoBackend, HttpBackend
 from tests.support.haproxies import HAPROXIES
 from tests.support.load import Stream, Tally, getting

@@ -6,7 +6,7 @@ import pytest
 
 from libra_haproxy.confirm import differences
 from libra_haproxy.model import LoadBalancer, Model, Protocol, Server
-from libra_haproxy.runtime import ServerRow
+from libra_haproxy.readings import ServerRow
 
 SERVER = Server(address="2001:db8::1", port=80, node_id=7, number=3, weight=2)
 MODEL = Model(load_balancers=(LoadBalancer(protocol=Protocol.HTTP, port=80, servers=(SERVER,)),))

@@ -28,7 +28,8 @@ from libra_haproxy.errors import (
 from libra_haproxy.model import LoadBalancer, Model, Protocol, Server
 from libra_haproxy.ports import Listen, refuse_unusable
 from libra_haproxy.privileges import identity, may_listen_on_low_ports
-from libra_haproxy.runtime import UnexpectedAnswer, Worker, ask, parse_processes
+from libra_haproxy.readings import UnexpectedAnswer, parse_processes
+from libra_haproxy.runtime import Worker, ask
 from libra_haproxy.turnstile import Turnstile
 from libra_messages.codes import Code
 from tests.support.ports import free_port
