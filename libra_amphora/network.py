@@ -181,11 +181,12 @@ class Network:
             if self._plugged.topology == ACTIVE_STANDBY:
                 return
             for plug in self._plugged.plugs:
-                bare = replace(plug, vips=())
-                if any(home.address in used for home in plug.vips) or bare == plug:
+                if any(home.address in used for home in plug.vips) or not plug.vips:
                     continue
                 if plug.mac not in self._resting and self._look(plug.mac) is not None:
-                    self._bring(bare, old=layout(plug, self._plugged.topology))
+                    # Laid out as if another node had them: the port's own address stays.
+                    old = layout(plug, self._plugged.topology)
+                    self._bring(plug, old=old, topology=ACTIVE_STANDBY)
                     self._resting.add(plug.mac)
 
     def wake(self) -> None:
@@ -311,15 +312,18 @@ class Network:
             raise
         return name
 
-    def _bring(self, plug: Plug, *, old: Layout) -> None:
-        """Make the interface be where and what `plug` says, from whatever it is now."""
+    def _bring(self, plug: Plug, *, old: Layout, topology: str | None = None) -> None:
+        """Make the interface be where and what `plug` says, from whatever it is now.
+
+        `topology` is the node's own where it is None.
+        """
         found = self._look(plug.mac)
         if found is None:
             raise NoSuchInterface("No suitable network interface found")
         here, link = found
         if not here:
             self._move_in(link, name=plug.name)
-        new = layout(plug, self._plugged.topology)
+        new = layout(plug, topology or self._plugged.topology)
 
         def arrange() -> None:
             with Links.here() as links:

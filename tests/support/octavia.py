@@ -47,8 +47,9 @@ class OctaviaError(Exception):
 class Controller:
     """Octavia's side: `do` has one of its flows done, and raises what that raises."""
 
-    def __init__(self, *, folder: Path, authorities: Authorities, port: int) -> None:
+    def __init__(self, *, folder: Path, authorities: Authorities, port: int, release: str) -> None:
         self.folder = folder
+        self._python = octavia_env.python(release)
         self.health_port = free_port()
         self.secrets = folder / "secrets"
         self.secrets.mkdir(parents=True)
@@ -128,7 +129,7 @@ class Controller:
 
     def _start(self, what: str) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            [str(octavia_env.python()), str(SCRIPT), str(self._file), what],
+            [str(self._python), str(SCRIPT), str(self._file), what],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -208,6 +209,7 @@ class Site:
     controller: Controller
     nodes: tuple[Node, ...]
     switch: str
+    release: str
     relay: LossyRelay | None = None
     balancer: str = field(default_factory=new_id)
 
@@ -226,7 +228,7 @@ class Site:
                     "enabled": True,
                 },
             ),
-            ("Vip", {"load_balancer_id": self.balancer, "ip_address": VIP, "vnic_type": "normal"}),
+            ("Vip", {"load_balancer_id": self.balancer, "ip_address": VIP}),
             (
                 "VRRPGroup",
                 {
@@ -392,13 +394,18 @@ class Site:
 
 
 @contextlib.contextmanager
-def site(*, nodes: int = 1, topology: str = "SINGLE", loss: float | None = None) -> Iterator[Site]:
+def site(
+    *,
+    nodes: int = 1,
+    topology: str = "SINGLE",
+    loss: float | None = None,
+    release: str = octavia_env.NEWEST,
+) -> Iterator[Site]:
     """Everything, running, with an empty database.
 
     With `loss` the nodes send heartbeats, and that share of them never arrives.
     """
     netns.must_be_possible()
-    octavia_env.python()
     authorities, port = Authorities(), free_port()
     with contextlib.ExitStack() as stack:
         switch = stack.enter_context(netns.namespace())
@@ -406,7 +413,9 @@ def site(*, nodes: int = 1, topology: str = "SINGLE", loss: float | None = None)
             netns.ip("link", "add", bridge, "type", "bridge", namespace=switch)
             netns.ip("link", "set", bridge, "up", namespace=switch)
             netns.ip("address", "add", address, "dev", bridge, namespace=switch)
-        controller = Controller(folder=folders.folder(), authorities=authorities, port=port)
+        controller = Controller(
+            folder=folders.folder(), authorities=authorities, port=port, release=release
+        )
         stack.callback(controller.close)
         relay, health = None, {}
         if loss is not None:
@@ -434,7 +443,9 @@ def site(*, nodes: int = 1, topology: str = "SINGLE", loss: float | None = None)
             stack.enter_context(node)
             node.start()
             made.append(node)
-        yield Site(controller=controller, nodes=tuple(made), switch=switch, relay=relay)
+        yield Site(
+            controller=controller, nodes=tuple(made), switch=switch, release=release, relay=relay
+        )
 
 
 def _join(node: Node, switch: str) -> None:

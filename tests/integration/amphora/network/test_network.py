@@ -426,3 +426,24 @@ def test_ordinary_user_with_three_capabilities_can_plug(wire: Wire) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [wire.name, "203.0.113.2"]
     assert addresses(wire.node, wire.name) == {"203.0.113.2/32"}
+
+
+def test_addresses_that_rest_leave_the_ports_own(wire: Wire, network: Network) -> None:
+    # Given a port with an address of its own, and one of the load balancer's that serves
+    network.plug_vip(vip_plug(wire))
+    before = (addresses(wire.node, wire.name), routes(wire.node, "table", "1"), rules(wire.node))
+    network.rest({VIP})
+    assert addresses(wire.node, wire.name) == before[0]
+    # When no listener uses it
+    network.rest(())
+    # Then only the port's own is left, by which its controller knows it
+    assert addresses(wire.node, wire.name) == {"203.0.113.10/24"}
+    assert rules(wire.node) == []
+    assert network.interface_of(VRRP) == wire.name
+    # And all is there again for the next listener
+    network.wake()
+    assert before == (
+        addresses(wire.node, wire.name),
+        routes(wire.node, "table", "1"),
+        rules(wire.node),
+    )

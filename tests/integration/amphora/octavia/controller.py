@@ -10,11 +10,13 @@ Only those who would call them (API, queue, compute, Neutron) are not there; thi
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import json
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from octavia.amphorae.drivers.haproxy import rest_api_driver
@@ -24,6 +26,7 @@ from octavia.db import api as db_api
 from octavia.db import base_models, models
 from octavia.db import repositories as repo
 from octavia.network import data_models as network_models
+from sqlalchemy import orm
 
 TIMEOUTS = {
     constants.CONN_MAX_RETRIES: 20,
@@ -49,6 +52,13 @@ LOOKUPS = (
 )
 
 
+@contextlib.contextmanager
+def database() -> Iterator[Any]:
+    """A transaction; releases differ in how they begin one."""
+    with orm.Session(db_api.get_engine()) as session, session.begin():
+        yield session
+
+
 class Controller:
     """Its commands are its public methods."""
 
@@ -59,42 +69,42 @@ class Controller:
 
     def create_tables(self) -> None:
         base_models.BASE.metadata.create_all(db_api.get_engine())
-        with db_api.session().begin() as session:
+        with database() as session:
             for table, names in LOOKUPS:
                 for name in sorted(set(names)):
                     session.add(table(name=name))
 
     def add(self, *, rows: list[tuple[str, dict[str, Any]]]) -> None:
         for table, fields in rows:
-            with db_api.session().begin() as session:
+            with database() as session:
                 session.add(getattr(models, table)(**fields))
 
     def change(self, *, table: str, key: str, fields: dict[str, Any]) -> None:
-        with db_api.session().begin() as session:
+        with database() as session:
             session.query(getattr(models, table)).filter_by(id=key).update(fields)
 
     def remove(self, *, table: str, key: str) -> None:
-        with db_api.session().begin() as session:
+        with database() as session:
             session.query(getattr(models, table)).filter_by(id=key).delete()
 
     def statuses(self) -> dict[str, str]:
         """The operating status of everything, by its id."""
         tables = (models.LoadBalancer, models.Listener, models.Pool, models.Member)
-        with db_api.session().begin() as session:
+        with database() as session:
             return {
                 row.id: row.operating_status for table in tables for row in session.query(table)
             }
 
     def beats(self) -> dict[str, str]:
         """When each amphora was last taken for healthy."""
-        with db_api.session().begin() as session:
+        with database() as session:
             return {
                 row.amphora_id: str(row.last_update) for row in session.query(models.AmphoraHealth)
             }
 
     def statistics(self) -> dict[str, list[int]]:
         """Bytes in, bytes out and connections of each listener."""
-        with db_api.session().begin() as session:
+        with database() as session:
             return {
                 row.listener_id: [row.bytes_in, row.bytes_out, row.total_connections]
                 for row in session.query(models.ListenerStatistics)
@@ -111,9 +121,13 @@ class Controller:
         one = self._amphora(amphora)
         network = network_models.Network(id="net", mtu=mtu)
         port = network_models.Port(id=one.vrrp_port_id, mac_address=mac, network=network)
-        self._driver.post_vip_plug(
-            one, one.load_balancer, None, port, _subnet(subnet), additional_vip_data=[]
-        )
+        plug = self._driver.post_vip_plug
+        if inspect.signature(plug).parameters["vrrp_port"].default is None:
+            # Releases that take all of it from one object.
+            found = network_models.AmphoraNetworkConfig(vip_subnet=_subnet(subnet), vrrp_port=port)
+            plug(one, one.load_balancer, {amphora: found})
+        else:
+            plug(one, one.load_balancer, None, port, _subnet(subnet), additional_vip_data=[])
 
     def plug_network(
         self, *, amphora: str, mac: str, address: str, subnet: dict[str, Any], mtu: int
@@ -144,10 +158,10 @@ class Controller:
 
     def delete_listener(self, *, listener: str) -> None:
         """ListenerDelete: the node first, then the database."""
-        with db_api.session().begin() as session:
+        with database() as session:
             found = repo.ListenerRepository().get(session, id=listener)
         self._driver.delete(found)
-        with db_api.session().begin() as session:
+        with database() as session:
             session.delete(session.get(models.Listener, listener))
 
     def start_vrrp(self, *, amphora: str, subnet: dict[str, Any]) -> str:
@@ -181,15 +195,15 @@ class Controller:
     def ask(self, *, amphora: str, call: str, arguments: list[Any]) -> Any:
         """A call of its client that no flow makes today."""
         one = self._amphora(amphora)
-        self._driver.check(one, TIMEOUTS)
+        self._driver.get_info(one, timeout_dict=TIMEOUTS)
         return getattr(self._driver.clients[one.api_version], call)(one, *arguments)
 
     def _amphora(self, key: str) -> Any:
-        with db_api.session().begin() as session:
+        with database() as session:
             return repo.AmphoraRepository().get(session, id=key)
 
     def _balancer(self, key: str) -> Any:
-        with db_api.session().begin() as session:
+        with database() as session:
             return repo.LoadBalancerRepository().get(session, id=key)
 
 
