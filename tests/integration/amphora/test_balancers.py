@@ -217,6 +217,32 @@ def test_listener_is_an_error_while_its_haproxy_hangs_and_none_of_this_is_an_htt
     until(lambda: statuses(amphora) == {LISTENER: "ACTIVE"}, "the listener is active")
 
 
+@pytest.mark.slow
+def test_haproxy_that_hangs_fails_a_reload_and_is_never_doubled(
+    amphora: Amphora, backends: dict[str, HttpBackend], port: int
+) -> None:
+    # Given a HAProxy that hangs, and a configuration that waits for its reload
+    upload(amphora, configuration(Proxy(port=port, members=ports(backends))))
+    act(amphora, "start")
+    newer = Proxy(port=port, members=ports(backends), frontend_lines=("option dontlognull",))
+    upload(amphora, configuration(newer))
+    masters, worker = amphora.masters(), _worker_pid(amphora)
+    os.kill(worker, signal.SIGSTOP)
+
+    # When it is told to reload
+    status, body = act(amphora, "reload")
+
+    # Then that fails for this reason, and there is no other HAProxy
+    assert (status, body["message"]) == (500, "Error reloading haproxy")
+    assert "does not answer" in body["details"]
+    assert amphora.masters() == masters
+
+    # And it succeeds when HAProxy goes on
+    os.kill(worker, signal.SIGCONT)
+    until(lambda: act(amphora, "reload")[0] == 202, "it is reloaded")
+    assert get(port).status == 200
+
+
 def test_port_that_is_taken_fails_the_start_and_leaves_what_was(
     amphora: Amphora, backends: dict[str, HttpBackend], port: int
 ) -> None:
