@@ -105,7 +105,11 @@ class Cloud(Protocol):
         """Every device of ours (this pool's basename), in one listing for all that wait."""
 
     def find_device(self, name: str) -> Device | None:
-        """The device of that name, None where there is none."""
+        """The device of that name, None where there is none.
+
+        Raises Conflict where something of that name is there which is not this pool's: it must
+        neither be touched nor be said to be gone.
+        """
 
     def mark_delivered(self, device: Device) -> None:
         """Note in the cloud that this device was answered with PASS. May be repeated."""
