@@ -35,7 +35,7 @@ class PoolCode(StrEnum):
     CLOUD_UNAVAILABLE = "cloud_unavailable"  # the cloud, or a service of it, is away
     UNAUTHORIZED = "unauthorized"  # the cloud does not let the pool manager do this
     NOT_FOUND = "not_found"  # there is no such device or address
-    CONFLICT = "conflict"  # another device holds it
+    CONFLICT = "conflict"  # another device holds it, or it is not this pool's
     CLOUD_ERROR = "cloud_error"  # anything else that the cloud said
 
     # What the pool manager says.

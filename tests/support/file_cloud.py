@@ -124,12 +124,15 @@ class FileCloud:
     def devices(self) -> list[Device]:
         self._called("devices")
         with self._locked():
-            return [_device(record) for record in self._all("devices")]
+            records = self._all("devices")
+        return [_device(record) for record in records if "foreign" not in record["words"]]
 
     def find_device(self, name: str) -> Device | None:
         self._called("find_device")
         with self._locked():
             record = self._read("devices", name)
+        if record is not None and "foreign" in record["words"]:
+            raise Conflict(f"{name} is there and is not one of this pool's")
         return None if record is None else _device(record)
 
     def mark_delivered(self, device: Device) -> None:
@@ -227,11 +230,11 @@ class FileCloud:
 
     # -- what only tests do --------------------------------------------------------------------
 
-    def put_device(self, name: str, *, age: float, delivered: bool) -> None:
-        """Have a device there that nobody built just now."""
+    def put_device(self, name: str, *, age: float, delivered: bool, foreign: bool = False) -> None:
+        """Have a device there that nobody built just now; `foreign`: not one of the pool."""
         wish = DeviceWish(key=str(uuid.uuid4()), name=name, flavor="mute")
         with self._locked():
-            record = self._new_device(wish, ["mute"])
+            record = self._new_device(wish, ["mute", "foreign"] if foreign else ["mute"])
             record |= {"created_at": time.time() - age, "delivered": delivered}
             self._write("devices", name, record)
 

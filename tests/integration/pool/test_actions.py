@@ -150,6 +150,20 @@ def test_what_is_not_there_is_named(manager: PoolManager) -> None:
         assert missing in answer["error"]
 
 
+def test_a_device_that_is_not_the_pool_s_is_neither_touched_nor_said_to_be_gone(
+    manager: PoolManager,
+) -> None:
+    manager.cloud.put_device("somebody-elses", age=0, delivered=False, foreign=True)
+    ip = manager.do("BUILD_IP")["ip"]
+    for action, fields in (
+        ("DELETE_DEVICE", {"name": "somebody-elses"}),
+        ("ASSIGN_IP", {"name": "somebody-elses", "ip": ip}),
+    ):
+        answer = manager.do(action, **fields)
+        assert (answer["response"], answer["error_code"]) == ("FAIL", "conflict")
+    assert "delete_device" not in [name for _, name in manager.cloud.calls()]
+
+
 def test_an_assignment_that_does_not_come_about_is_told_and_undone(
     make_manager: MakeManager,
 ) -> None:
