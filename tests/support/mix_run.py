@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,21 +17,12 @@ from tests.support.engine import Engine
 from tests.support.h2client import H2Client
 from tests.support.members import EchoMembers, HttpMembers
 from tests.support.mix import FIRST, PLACES, Kind, Truth, Wanted, changes
-from tests.support.mix_clients import (
-    Client,
-    Kept,
-    KeptH2,
-    NewConnections,
-    NewH2,
-    NewStreams,
-    SteadyWrk,
-    Stream,
-    at_work,
-    fetch,
-    greet,
-)
+from tests.support.mix_clients import Client, Kept, NewConnections, fetch
+from tests.support.mix_h2 import KeptH2, NewH2
+from tests.support.mix_streams import NewStreams, Stream, greet
 from tests.support.node import Node
 from tests.support.ports import free_port
+from tests.support.steady_wrk import SteadyWrk
 from tests.support.wait import until
 
 _NAME = "libra.example"
@@ -165,7 +157,9 @@ def carried_out(
     """Make `count` changes, each proved before the next; FIRST is served already."""
     outcome = Outcome()
     clients = [client for listener in listeners for client in listener.clients]
-    with at_work(*clients):
+    with ExitStack() as stack:
+        for client in clients:
+            stack.enter_context(client)
         for kind, wanted in itertools.islice(changes(), count):
             before, pid = truth.now, worker.pid_and_digest()[0]
             with truth.changing(wanted):
