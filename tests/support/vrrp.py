@@ -122,6 +122,11 @@ class Node:
                     found.append(int(process.name))
         return found
 
+    def daemons(self) -> tuple[str, str]:
+        """The pids of its keepalived, parent and child; a third that is there is about to check."""
+        vrrp_dir = self.folder / "run" / "vrrp"
+        return (vrrp_dir / "keepalived.pid").read_text(), (vrrp_dir / "vrrp.pid").read_text()
+
     def log(self) -> str:
         """What its present keepalived has said."""
         said = (self.folder / "run" / "vrrp" / "keepalived.log").read_text()

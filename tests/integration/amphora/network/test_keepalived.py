@@ -7,6 +7,8 @@ import secrets
 import signal
 import socket
 import stat
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +17,10 @@ from pathlib import Path
 import pytest
 
 from libra_amphora import vrrp_pair
+from libra_amphora.conf import HealthSettings
+from libra_amphora.heartbeat import Heartbeat
 from libra_amphora.keepalived import Keepalived
+from libra_amphora.snapshot import Snapshot
 from libra_amphora.vault import Vault
 from libra_amphora.vrrp_errors import (
     KeepalivedFailed,
@@ -23,7 +28,9 @@ from libra_amphora.vrrp_errors import (
     NotConfigured,
     VrrpConfigRefused,
 )
-from tests.support import netns, vrrp, wait
+from libra_common.settings.values import HostPort
+from tests.integration.worker.test_unprivileged import as_nobody
+from tests.support import folders, need, netns, vrrp, wait
 from tests.support.vrrp import VIP, Node, Sightings, configuration
 
 ADVERT = 1.0  # seconds, advert_int
@@ -144,16 +151,16 @@ def test_restarted_agent_takes_over_the_keepalived_that_runs(nodes: tuple[Node, 
     node = nodes[0]
     node.keepalived.upload(configuration(0).encode())
     node.keepalived.start()
-    before = node.pids()
+    before = node.daemons()
     # When the agent is another one
     node.restart_agent()
     # Then it is the same keepalived, and it obeys
     assert node.keepalived.running
-    assert sorted(node.pids()) == sorted(before)
+    assert node.daemons() == before
     node.keepalived.start()  # a running one reads its configuration again
-    assert sorted(node.pids()) == sorted(before)
+    assert node.daemons() == before
     node.keepalived.stop()
-    assert node.pids() == []
+    wait.until(lambda: not node.pids(), "nothing of it is left")
 
 
 def test_keepalived_that_died_while_there_was_no_agent_is_started_again(
@@ -191,7 +198,7 @@ def test_stopped_keepalived_stays_stopped(nodes: tuple[Node, Node]) -> None:
     node.restart_agent()
     assert not node.keepalived.running
     assert node.keepalived.configured
-    assert node.pids() == []
+    wait.until(lambda: not node.pids(), "nothing of it is left")
 
 
 def test_stop_of_one_that_is_not_there_says_which(nodes: tuple[Node, Node]) -> None:
@@ -324,3 +331,80 @@ def test_pair_made_from_a_topology_shares_its_address(nodes: tuple[Node, Node]) 
     nodes[0].keepalived.forget()
     wait.until(lambda: holder() is nodes[1], "the standby has the address", 30)
     assert not nodes[0].keepalived.configured
+
+
+def test_no_heartbeat_is_sent_while_keepalived_is_configured_and_dead(
+    nodes: tuple[Node, Node],
+) -> None:
+    # Given a controller that listens, and a node's keepalived that runs
+    node = nodes[0]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as controller:
+        controller.bind(("127.0.0.1", 0))
+        where = HostPort("127.0.0.1", controller.getsockname()[1])
+        heartbeat = Heartbeat(
+            amphora_id="6e2bc8a0-2548-4fb7-a5f0-fb1ef4a696ce",
+            settings=lambda: HealthSettings(
+                controller_ip_port_list=(where,), heartbeat_interval=10, heartbeat_key="k"
+            ),
+            snapshot=Snapshot,
+            fit=lambda: node.keepalived.running or not node.keepalived.configured,
+        )
+        assert heartbeat.beat() == where  # nothing is configured: the node stands alone
+        node.keepalived.upload(configuration(0).encode())
+        assert heartbeat.beat() is None  # configured, and not started
+        node.keepalived.start()
+        assert heartbeat.beat() == where
+        # When it dies
+        node.kill()
+        wait.until(lambda: not node.keepalived.running, "the death is seen")
+        # Then the controller hears nothing more, until it runs again
+        assert heartbeat.beat() is None
+        wait.until(lambda: node.keepalived.running, "keepalived runs again")
+        assert heartbeat.beat() == where
+
+
+_AS_ORDINARY_USER = """
+import sys, time
+from pathlib import Path
+from libra_amphora.network import Network
+from tests.support import vrrp
+folder = Path(sys.argv[2])
+network = Network(netns=sys.argv[1], state_dir=folder / "state")
+network.restore()
+keepalived = vrrp.make_keepalived(network, folder)
+keepalived.open()
+keepalived.upload(vrrp.configuration(0).encode())
+keepalived.start()
+until = time.monotonic() + 30
+while not network.holds(vrrp.ADDRESS) and time.monotonic() < until:
+    time.sleep(0.1)
+print(keepalived.running, network.holds(vrrp.ADDRESS))
+keepalived.stop()
+keepalived.close()
+print(keepalived.running, network.holds(vrrp.ADDRESS))
+"""
+
+
+@pytest.mark.slow
+def test_ordinary_user_with_four_capabilities_can_run_keepalived(
+    nodes: tuple[Node, Node],
+) -> None:
+    # Given an ordinary user who may administer and tap networks and enter namespaces
+    folder = folders.folder()
+    os.chown(folder, 65534, 65534)
+    rights = ("net_admin", "net_raw", "net_broadcast", "sys_admin")
+    command = [*as_nobody(*rights), sys.executable, "-c"]
+    if subprocess.run([*command, ""], check=False, capture_output=True).returncode:
+        need.missing("the Python of these tests lives where no other user may look")
+    # When that user's agent runs keepalived
+    done = subprocess.run(
+        [*command, _AS_ORDINARY_USER, nodes[0].namespace, str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+        cwd=Path(__file__).parents[4],
+    )
+    # Then it takes the address, with its check of HAProxy, and gives it up again
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["True", "True", "False", "False"]
