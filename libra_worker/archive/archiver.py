@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any, Protocol
@@ -12,7 +11,7 @@ from libra_common.crash import crash_point
 from libra_common.errors import LibraError
 from libra_messages import fields
 from libra_messages.worker import Archive, ArchivedLoadBalancer
-from libra_worker.archive.base import Log, Progress, Store, Stored, StoreTimeout
+from libra_worker.archive.base import Log, Store, Stored, TimeLimit
 from libra_worker.archive.destination import destination_of, prefix
 from libra_worker.archive.stores import MakeStore, refuse_unknown
 
@@ -59,15 +58,14 @@ class Archiver:
         """
         refuse_unknown(request.hpcs_object_store_type)
         destination = destination_of(request, allow_http=self._allow_http)
-        ends = time.monotonic() + self._deadline
-        progress = _until(ends)
+        limit = TimeLimit(self._deadline)
         sent: list[tuple[str, Stored]] = []
         try:
             with ExitStack() as stack:
-                store = self._make_store(destination, progress)
+                store = self._make_store(destination, limit)
                 stack.callback(store.close)
                 for lb in _distinct(request.loadbalancers):
-                    with self._of(lb, ends) as logs:
+                    with self._of(lb, limit) as logs:
                         for log in logs:
                             stored = self._send(store, lb, log)
                             # One after the other: what was sent is told, whatever comes next.
@@ -76,9 +74,11 @@ class Archiver:
             raise Unfinished(error, sent) from error
         return sent
 
-    def _of(self, lb: ArchivedLoadBalancer, ends: float) -> AbstractContextManager[Sequence[Log]]:
+    def _of(
+        self, lb: ArchivedLoadBalancer, limit: TimeLimit
+    ) -> AbstractContextManager[Sequence[Log]]:
         label = None if lb.id is None else str(lb.id)
-        return self._logs.logs(lb.protocol, label, seconds=max(0.0, ends - time.monotonic()))
+        return self._logs.logs(lb.protocol, label, seconds=limit.left)
 
     @staticmethod
     def _send(store: Store, lb: ArchivedLoadBalancer, log: Log) -> Stored:
@@ -112,11 +112,3 @@ def _distinct(balancers: Sequence[ArchivedLoadBalancer]) -> Iterator[ArchivedLoa
         if (lb.protocol, str(lb.id)) not in seen:
             seen.add((lb.protocol, str(lb.id)))
             yield lb
-
-
-def _until(ends: float) -> Progress:
-    def progress() -> None:
-        if time.monotonic() > ends:
-            raise StoreTimeout("the time for one ARCHIVE is up ([archive] deadline)")
-
-    return progress

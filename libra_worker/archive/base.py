@@ -5,6 +5,7 @@ A second kind of store is one more class beside `swift.SwiftStore` and a word in
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
@@ -119,8 +120,18 @@ class Log(Protocol):
         """Erase it."""
 
 
-class Progress(Protocol):
-    """What has a limit of time; called between two steps."""
+class TimeLimit:
+    """How long an ARCHIVE may take in all, from now on."""
 
-    def __call__(self) -> None:
+    def __init__(self, seconds: float) -> None:
+        self._ends = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds; 0 once the time is up."""
+        return max(0.0, self._ends - time.monotonic())
+
+    def check(self) -> None:
         """Raise StoreTimeout once the time is up."""
+        if not self.left:
+            raise StoreTimeout("the time for one ARCHIVE is up ([archive] deadline)")

@@ -9,11 +9,10 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from libra_haproxy.errors import DiskError
-from libra_worker.archive.base import Progress
 
 _READ_BYTES = 1 << 18
 _SEND_BYTES = 1 << 16
@@ -28,7 +27,9 @@ class Packed:
     `progress` is called for each chunk. Raises DiskError where the file cannot be read.
     """
 
-    def __init__(self, file: BinaryIO, *, start: int, length: int, progress: Progress) -> None:
+    def __init__(
+        self, file: BinaryIO, *, start: int, length: int, progress: Callable[[], None]
+    ) -> None:
         self._file = file
         self._start = start
         self._left = length

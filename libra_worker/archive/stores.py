@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from libra_messages.faults import shown
 from libra_messages.fold import ascii_lower
-from libra_worker.archive.base import Destination, Progress, Store, StoreTypeUnknown
+from libra_worker.archive.base import Destination, Store, StoreTypeUnknown, TimeLimit
 
-MakeStore = Callable[[Destination, Progress], Store]
+MakeStore = Callable[[Destination, TimeLimit], Store]
 
 KINDS = ("swift",)
 """All of them."""
@@ -25,12 +25,12 @@ def refuse_unknown(kind: str) -> None:
 def make_store(*, ca: str, timeout: float, segment_bytes: int) -> MakeStore:
     """What makes the store of a message."""
 
-    def make(destination: Destination, progress: Progress) -> Store:
+    def make(destination: Destination, limit: TimeLimit) -> Store:
         # Here, since it takes a third of a second that a worker which never archives can save.
         from libra_worker.archive.swift import SwiftStore
 
         return SwiftStore(
-            destination, ca=ca, timeout=timeout, progress=progress, segment_bytes=segment_bytes
+            destination, ca=ca, timeout=timeout, limit=limit, segment_bytes=segment_bytes
         )
 
     return make

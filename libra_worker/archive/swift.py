@@ -22,11 +22,12 @@ from libra_worker.archive.base import (
     ArchiveError,
     ChecksumMismatch,
     Destination,
-    Progress,
     Store,
     Stored,
     StoreForbidden,
+    TimeLimit,
 )
+from libra_worker.archive.cutting import Sockets
 from libra_worker.archive.packing import Packed, parts, size_of
 from libra_worker.archive.swift_errors import meaning_of
 
@@ -39,8 +40,8 @@ class SwiftStore(Store):
     """One account and container of a Swift.
 
     `ca` is the file of certificate authorities, empty for the usual ones; `timeout` the seconds
-    that one step may take; `progress` ends what takes too long in all; a log of more than
-    `segment_bytes` is sent as a static large object.
+    that one step may take; `limit` is for all of them, and cuts the connection when it is up,
+    whatever goes on; a log of more than `segment_bytes` is sent as a static large object.
     """
 
     def __init__(
@@ -49,11 +50,11 @@ class SwiftStore(Store):
         *,
         ca: str,
         timeout: float,
-        progress: Progress,
+        limit: TimeLimit,
         segment_bytes: int,
     ) -> None:
         self._to = destination
-        self._progress = progress
+        self._limit = limit
         self._segment_bytes = segment_bytes
         self._connection: Any = client.http_connection(
             destination.endpoint, cacert=ca or None, timeout=timeout
@@ -62,6 +63,7 @@ class SwiftStore(Store):
         # Neither a proxy nor a password of this machine's user, and no way to another host.
         session.trust_env = False
         session.max_redirects = 0
+        self._sockets = Sockets(session, seconds=limit.left)
         self._seen: dict[str, bool] = {}
 
     def put(self, name: str, log: BinaryIO) -> Stored:
@@ -91,6 +93,7 @@ class SwiftStore(Store):
 
     def close(self) -> None:
         """Close the connection."""
+        self._sockets.close()
         self._connection[1].close()
 
     def _put_part(
@@ -99,7 +102,7 @@ class SwiftStore(Store):
         """Stream a stretch of a log into an object, and see that the store has the same."""
         self._have(container)
         start, length = stretch
-        packed = Packed(log, start=start, length=length, progress=self._progress)
+        packed = Packed(log, start=start, length=length, progress=self._limit.check)
         etag = self._put(container, name, iter(packed))
         self._compare(name, etag, packed.checksum)
         return packed
@@ -116,7 +119,7 @@ class SwiftStore(Store):
     def _put(
         self, container: str, name: str, contents: Iterator[bytes] | bytes, **more: str
     ) -> str:
-        self._progress()
+        self._limit.check()
         with self._understood(f"PUT of {container}/{name}", container):
             etag: str = client.put_object(
                 self._to.endpoint,
@@ -137,7 +140,7 @@ class SwiftStore(Store):
         """
         if container in self._seen:
             return
-        self._progress()
+        self._limit.check()
         arguments = (self._to.endpoint, self._to.token, container)
         may_look = True
         with self._understood(f"HEAD of {container}"):
@@ -167,6 +170,7 @@ class SwiftStore(Store):
         try:
             yield
         except (ClientException, requests.RequestException, OSError) as error:
+            self._limit.check()
             meant = meaning_of(error, what)
             if not self._seen.get(container, True) and meant.code == "store_unreachable":
                 # One that refuses to be looked at cuts off what is written to it, too.

@@ -51,7 +51,12 @@ class Corrupt:
     """Change a byte of the body on its way."""
 
 
-Fault = Answer | Cut | LoseAnswer | Silence | Slow | Corrupt
+@dataclass(frozen=True)
+class Trickle:
+    """Take the request, and answer it byte by byte, for ever."""
+
+
+Fault = Answer | Cut | LoseAnswer | Silence | Slow | Corrupt | Trickle
 
 
 class FaultyStore:
@@ -74,6 +79,12 @@ class FaultyStore:
                     for _ in body:
                         pass
                     self._answer(fault.status, {}, b"")
+                elif isinstance(fault, Trickle):
+                    for _ in body:
+                        pass
+                    self.wfile.write(b"HTTP/1.1 201 Created\r\nX-Long: ")
+                    while not proxy._ended.wait(0.2):
+                        self.wfile.write(b"x")
                 elif isinstance(fault, Silence):
                     for _ in body:
                         pass

@@ -24,6 +24,7 @@ from tests.support.faulty_store import (
     LoseAnswer,
     Silence,
     Slow,
+    Trickle,
 )
 from tests.support.node import Node
 from tests.support.ports import free_port
@@ -378,6 +379,26 @@ def test_a_certificate_is_verified_by_the_ca_of_the_settings(
             result = node.send(message(secure, container))
             assert result.error_code == code, result.error
     assert paths(stored(swift, container)) == {"/x": 1}
+
+
+@pytest.mark.parametrize("method", ["HEAD", "PUT"])
+def test_a_store_that_answers_byte_by_byte_is_cut_off_at_the_deadline(
+    method: str,
+    make_node: Callable[..., Node],
+    faulty: FaultyStore,
+    swift: Swift,
+    container: str,
+    a: HttpBackend,
+) -> None:
+    # Given a store that says a byte now and then, which is never too long a pause
+    node = make_node(archive={"timeout": 60, "deadline": 3})
+    port = serving(node, a)
+    ask(node, port, "/x")
+    faulty.on(method, Trickle(), part=f"/{container}")
+    # When it is archived / Then it ends at the deadline
+    result = node.send(message(through(swift.account(), faulty.port), container))
+    assert (result.ok, result.error_code) == (False, "store_timeout"), result.error
+    assert set(paths(local(node))) == {"/x"}
 
 
 def test_a_store_that_is_slow_past_the_deadline_keeps_the_lines_on_the_node(
