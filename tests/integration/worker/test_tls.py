@@ -120,6 +120,9 @@ def test_a_certificate_is_exchanged_without_a_reload_and_stays_over_one_and_a_co
     # And it may be the first once more, which the history still names
     engine.instance.apply(https(port, first, a, b))
     assert leaf(port) == first.certificate.leaf
+    # And the one of before once more, by a rollback
+    engine.instance.rollback(engine.instance.history()[1].number)
+    assert leaf(port) == third.certificate.leaf
 
 
 @pytest.mark.slow
