@@ -1,7 +1,7 @@
 """One process that stands in for the workers of hundreds of devices, whose names are known.
 
 `python -m tests.support.crowd SERVER` reads names from its standard input, one a line, registers
-each, says `ready` and answers DIAGNOSTICS for all of them until its input ends.
+each and answers DIAGNOSTICS for all of them. A line may be `NAME bad`: that one finds itself ill.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from contextlib import contextmanager
 from libra_common.jobs import AdminClient, Job, JobWorker, parse_server
 from tests.support.wait import until
 
-_ANSWER = json.dumps({"hpcs_response": "PASS", "network": "PASS", "gearman": []}).encode()
+_GOOD = json.dumps({"hpcs_response": "PASS", "network": "PASS", "gearman": []}).encode()
+_BAD = json.dumps({"hpcs_response": "PASS", "network": "FAIL", "gearman": []}).encode()
 
 
 @contextmanager
-def crowd(names: Iterable[str], server: str) -> Iterator[None]:
-    """Stand in for the workers `names` while the context lasts."""
-    wanted = set(names)
+def crowd(names: Iterable[str], server: str, *, bad: Iterable[str] = ()) -> Iterator[None]:
+    """Stand in for the workers `names`, and for the `bad` ones, while the context lasts."""
+    ill = set(bad)
+    wanted = {*names, *ill}
     admin = AdminClient(server=parse_server(server))
     with subprocess.Popen(
         [sys.executable, "-m", "tests.support.crowd", server],
@@ -31,7 +33,11 @@ def crowd(names: Iterable[str], server: str) -> Iterator[None]:
     ) as process:
         assert process.stdin is not None
         try:
-            process.stdin.write("".join(f"{name}\n" for name in sorted(wanted)).encode())
+            process.stdin.write(
+                "".join(
+                    f"{name} bad\n" if name in ill else f"{name}\n" for name in sorted(wanted)
+                ).encode()
+            )
             process.stdin.flush()
             until(
                 lambda: wanted <= {one.name for one in admin.status() if one.workers},
@@ -43,17 +49,22 @@ def crowd(names: Iterable[str], server: str) -> Iterator[None]:
             process.kill()
 
 
-def _answer(_job: Job) -> bytes:
-    return _ANSWER
+def _good(_job: Job) -> bytes:
+    return _GOOD
+
+
+def _bad(_job: Job) -> bytes:
+    return _BAD
 
 
 def main(server: str) -> None:
     for line in sys.stdin:
+        name, _, word = line.strip().partition(" ")
         JobWorker(
-            name=line.strip(),
+            name=name,
             servers=[parse_server(server)],
             slots=1,
-            handler=_answer,
+            handler=_bad if word else _good,
             on_oversize=lambda size: b"%d" % size,
         ).start()
 

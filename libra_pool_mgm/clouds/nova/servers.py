@@ -83,24 +83,31 @@ class Servers:
         """List the servers of this pool."""
         with explained("listing the servers"):
             every = self._listing("/servers/detail", **self._ours)
-        return [
-            self._device(one)
-            for one in every
-            if one.get("metadata", {}).get(BASENAME) == self._basename
-        ]
+        return [self._device(one) for one in every if self._is_ours(one)]
 
     def find(self, name: str) -> Device | None:
-        """Find a server of this pool by its name."""
+        """Find a server of this pool by its name; raises Conflict where it is somebody else's.
+
+        One without any metadata of ours, but with a name that begins as ours do, was built by
+        the pool manager of old; it has no key, and is delivered.
+        """
         exactly = f"^{_literal(name)}$"
-        try:
-            with explained(f"looking for server {name}"):
+        with explained(f"looking for server {name}"):
+            try:
                 found = self._listing("/servers/detail", name=exactly)
-        except CloudUnavailable:
-            # The details need neutron, too; without it nova still knows which servers there are.
-            return self._find_undetailed(name, exactly)
-        return next(
-            (self._device(one) for one in found if self._is_ours(one, name, one["metadata"])), None
-        )
+            except nova_errors.ClientException as error:
+                if error.code < 500:
+                    raise
+                # The details need neutron, too; without it nova knows what servers there are.
+                found = self._undetailed(exactly)
+        # The database may not mind the case of letters.
+        found = [one for one in found if one["name"] == name]
+        ours = [one for one in found if self._is_ours(one)] or [
+            one for one in found if self._is_of_old(one)
+        ]
+        if found and not ours:
+            raise Conflict(f"server {name} is there and is not one of this pool's")
+        return self._device(ours[0]) if ours else None
 
     def names(self) -> Mapping[str, str]:
         """Give the names of the servers of this basename by their ids, in one cheap listing."""
@@ -120,17 +127,19 @@ class Servers:
             except nova_errors.NotFound:
                 return
 
-    def _find_undetailed(self, name: str, exactly: str) -> Device | None:
-        with explained(f"looking for server {name}"):
-            for one in self._listing("/servers", name=exactly):
-                # Not `nova.servers.list_meta`: that one asks for the details first.
-                _, body = self._nova.client.get(f"/servers/{one['id']}/metadata")
-                if self._is_ours(one, name, body["metadata"]):
-                    return self._device({**one, "metadata": body["metadata"]})
-        return None
+    def _undetailed(self, exactly: str) -> list[Mapping[str, Any]]:
+        # Not `nova.servers.list_meta`: that one asks for the details first.
+        return [
+            {**one, **self._nova.client.get(f"/servers/{one['id']}/metadata")[1]}
+            for one in self._listing("/servers", name=exactly)
+        ]
 
-    def _is_ours(self, server: Mapping[str, Any], name: str, metadata: Mapping[str, str]) -> bool:
-        return server["name"] == name and metadata.get(BASENAME) == self._basename
+    def _is_ours(self, server: Mapping[str, Any]) -> bool:
+        return bool(server.get("metadata", {}).get(BASENAME) == self._basename)
+
+    def _is_of_old(self, server: Mapping[str, Any]) -> bool:
+        begins = server["name"].replace("_", "-").startswith(f"{self._basename}-".replace("_", "-"))
+        return begins and BASENAME not in server["metadata"]
 
     def _listing(self, path: str, **filters: str) -> list[Mapping[str, Any]]:
         """Read all pages of a listing; a single one costs a single call.
@@ -182,7 +191,7 @@ class Servers:
                 if created
                 else datetime.datetime.now(datetime.UTC)
             ),
-            delivered=metadata.get(DELIVERED) == "yes",
+            delivered=metadata.get(DELIVERED) == "yes" or BASENAME not in metadata,
             fault=fault if state is DeviceState.FAILED else None,
             out_of_room=state is DeviceState.FAILED and fault_is_for_room(fault or ""),
         )

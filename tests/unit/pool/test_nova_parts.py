@@ -19,8 +19,8 @@ from novaclient import exceptions as nova_errors
 
 from libra_common.errors import SettingsError
 from libra_common.settings import HostPort, Settings, load
-from libra_pool_mgm.clouds.base import DeviceState
-from libra_pool_mgm.clouds.errors import BadRequest
+from libra_pool_mgm.clouds.base import Device, DeviceState
+from libra_pool_mgm.clouds.errors import BadRequest, Conflict, Unauthorized
 from libra_pool_mgm.clouds.nova import make_cloud
 from libra_pool_mgm.clouds.nova.addresses import _MARK, mark_text
 from libra_pool_mgm.clouds.nova.servers import Servers, address_of, state_of
@@ -158,6 +158,66 @@ def test_a_listing_is_read_to_its_end_and_one_page_costs_one_call() -> None:
 def test_a_server_deleted_between_two_pages_hides_no_other() -> None:
     nova = PagedNova(["lb-1", "lb-2", "lb-3", "lb-4"], gone="lb-2", before_call=2)
     assert list(listing(nova).names()) == ["lb-1", "lb-3", "lb-4"]
+
+
+class OneServer:
+    """Nova with one server, of this name and metadata; `status` is what its details answer."""
+
+    def __init__(self, name: str, metadata: Mapping[str, str], *, status: int = 200) -> None:
+        self.client = self
+        self.brief = {"id": "1", "name": name}
+        self.metadata = dict(metadata)
+        self.status = status
+
+    def get(self, url: str) -> tuple[None, dict[str, Any]]:
+        if url.endswith("/metadata"):
+            return None, {"metadata": self.metadata}
+        if "/detail" not in url:
+            return None, {"servers": [self.brief]}
+        if self.status != 200:
+            raise nova_errors.ClientException(self.status, message="neutron is away")
+        return None, {"servers": [{**self.brief, "status": "ACTIVE", "metadata": self.metadata}]}
+
+
+def found(nova: OneServer, name: str = NAME) -> Device | None:
+    servers = Servers(
+        nova=nova,
+        basename="libra_stg_haproxy",
+        order=lambda _: {},
+        address_of=lambda _: None,
+    )
+    return servers.find(name)
+
+
+OURS = {"libra_basename": "libra_stg_haproxy", "libra_key": KEY, "libra_delivered": "no"}
+
+
+def test_a_device_is_found_by_its_name_alone() -> None:
+    device = found(OneServer(NAME, OURS))
+    assert device is not None
+    assert (device.key, device.state, device.delivered) == (KEY, DeviceState.ACTIVE, False)
+    assert found(OneServer(NAME.upper(), OURS)) is None
+
+
+def test_without_neutron_a_device_is_known_all_the_same() -> None:
+    device = found(OneServer(NAME, OURS, status=500))
+    assert device is not None
+    assert (device.id, device.key, device.state) == ("1", KEY, DeviceState.BUILDING)
+    with pytest.raises(Unauthorized):
+        found(OneServer(NAME, OURS, status=401))
+
+
+def test_a_server_that_was_built_before_there_was_metadata_is_a_delivered_one() -> None:
+    device = found(OneServer(NAME, {"owner": "the original"}))
+    assert device is not None
+    assert (device.key, device.delivered) == ("", True)
+
+
+def test_a_server_of_somebody_else_is_no_device() -> None:
+    with pytest.raises(Conflict, match="not one of this pool's"):
+        found(OneServer(NAME, {**OURS, "libra_basename": "libra"}))
+    with pytest.raises(Conflict, match="not one of this pool's"):
+        found(OneServer("database-1", {}), "database-1")
 
 
 # -- the way to the cloud ------------------------------------------------------------------------

@@ -64,7 +64,8 @@ def test_two_pools_in_one_project_do_not_see_each_other_s_things(
     other = cloud_with(node_basename="libra-stg")
     assert list(other.devices()) == []
     assert list(other.addresses()) == []
-    assert other.find_device(wanted.name) is None
+    with pytest.raises(Conflict, match="not one of this pool's"):
+        other.find_device(wanted.name)
 
     # And what it is told of the address is that somebody has it
     seen = other.find_address(address.ip)
