@@ -7,6 +7,7 @@ another user or namespace is refused by name. Files are allowed where the caller
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterator
 
@@ -33,13 +34,16 @@ _REFUSED = word_set(
 _REFUSED_STARTS = ("lua-", "51degrees-", "deviceatlas-", "wurfl-", ".")
 _READS_FILES = word_set("file lf-file errorfile errorfiles")
 _ACTIONS = word_set(
-    "http-request http-response http-after-response tcp-request tcp-response http- "
-    "error monitor-uri stats"
+    "http-request http-response http-after-response http-error tcp-request tcp-response stats"
 )
 _WITH_OPTIONS = word_set("bind server server-template default-server peer")
+_ADDRESSED = _WITH_OPTIONS | word_set("dispatch source nameserver mailer")
 _VALUES_ONLY = word_set("description log-format log-format-sd log-tag unique-id-format")
 _FILTERS = word_set("compression cache bwlim-in bwlim-out")
-_LOCAL = re.compile(r"(?:unix|uxst|uxdg|abnsz?|fd|sockpair|ring|rhttp|vsock)@", re.IGNORECASE)
+_OURS = "proc.libra"  # how it is known which text a process serves
+_LOCAL = re.compile(
+    r"(?:^|,)(?:unix|uxst|uxdg|abnsz?|fd|sockpair|ring|rhttp|vsock)@", re.IGNORECASE
+)
 _MAP = re.compile(r"(?:^|[^a-z0-9_])map(?:_[a-z0-9_]+)?\(")
 _KEYWORD = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
 
@@ -90,18 +94,21 @@ def _of_meaning(words: tuple[str, ...]) -> Iterator[str]:
             yield f"the filter '{name}' is not allowed."
         case ("log", target, *_) if target.startswith("/") and target not in LOG_SOCKETS:
             yield f"logging to '{target}' is not allowed."
-        case ("bind", address, *_) if _is_path(address):
-            yield f"the address '{address}' is not allowed."
-        case ("server" | "server-template" | "peer" | "nameserver" | "mailer", _, address, *_) if (
-            _is_path(address)
-        ):
-            yield f"the address '{address}' is not allowed."
+        case ("tcp-check" | "http-check", "connect", *options):
+            for word, address in itertools.pairwise(options):
+                if word == "addr" and _is_path(address):
+                    yield f"the address '{address}' is not allowed."
 
 
 def _of_words(keyword: str, words: tuple[str, ...], known: Known) -> Iterator[str]:
     options = keyword in _WITH_OPTIONS
+    before = ""
     for word, behind in zip(words, (*words[1:], ""), strict=True):
-        if word in FILE_WORDS and (options or word == keyword):
+        path = keyword in _ADDRESSED and before not in FILE_WORDS and _is_path(word)
+        before = word
+        if path:
+            yield f"the address '{word}' is not allowed."
+        elif word in FILE_WORDS and (options or word == keyword):
             if not known(word, behind) and not (word == "ca-file" and behind.startswith("@")):
                 yield f"the file '{behind}' of '{word}' is not one of this load balancer's."
         elif (
@@ -110,7 +117,7 @@ def _of_words(keyword: str, words: tuple[str, ...], known: Known) -> Iterator[st
             or (not options and word in ("-f", "-M"))
         ):
             yield f"'{word}' is not allowed here."
-        elif _LOCAL.match(word) or _MAP.search(word):
+        elif _LOCAL.search(word) or _MAP.search(word) or _OURS in word:
             yield f"'{word}' is not allowed."
 
 

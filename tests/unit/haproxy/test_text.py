@@ -98,6 +98,27 @@ def test_octavias_own_configuration_is_not_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        "http-check send meth GET uri /health",
+        "option httpchk GET /health HTTP/1.1",
+        "acl a path -m beg /api",
+        "acl a req.hdr(host) -i -m str www.lua.org",
+        "redirect location https://www.example.com/a",
+        "http-request set-header X-SSL-Issuer %{+Q}[ssl_c_i_dn]",
+        "http-request use-service prometheus-exporter if { path /metrics }",
+        "cookie SRV insert indirect nocache",
+        "stick store-response res.cook(JSESSIONID)",
+        "server a 127.0.0.1:443 ssl crt /certs/a.pem ca-file /certs/b.pem sni ssl_fc_sni",
+        "server a 127.0.0.1:443 ssl ca-file @system-ca verify required",
+        "log /dev/log local0",
+    ],
+)
+def test_what_controllers_write_is_not_refused(line: str) -> None:
+    assert found(f"backend x\n    {line}\n") == []
+
+
+@pytest.mark.parametrize(
     ("section", "line"),
     [
         ("global", "lua-load /tmp/x.lua"),
@@ -136,6 +157,15 @@ def test_octavias_own_configuration_is_not_refused() -> None:
         ("backend x", "external-check command /bin/sh"),
         ("backend x", "external-check path /tmp"),
         ("backend x", "use-fcgi-app x"),
+        ("backend x", "dispatch /tmp/x.sock"),
+        ("backend x", "server a 127.0.0.1:80 check addr /tmp/x.sock"),
+        ("backend x", "tcp-check connect addr /tmp/x.sock"),
+        ("backend x", "http-check connect addr unix@/tmp/x.sock"),
+        ("backend x", "http-error status 400 errorfile /etc/shadow"),
+        ("frontend x", "bind :443 ssl crt /certs/a.pem tls-ticket-keys /etc/shadow"),
+        ("frontend x", "http-request set-var(proc.libra) str(0)"),
+        ("global", "set-var proc.libra str(00000000)"),
+        ("global", "log ring@x local0"),
         ("program evil", "command /bin/sh"),
         ("ring r", "backing-file /etc/cron.d/x"),
         ("fcgi-app f", "docroot /"),
