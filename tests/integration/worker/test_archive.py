@@ -7,12 +7,14 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
 
+from tests.support import folders
 from tests.support.archives import local, logs_of, message, paths, stored, through
 from tests.support.backends import EchoBackend, HttpBackend
 from tests.support.faulty_store import (
@@ -26,6 +28,7 @@ from tests.support.faulty_store import (
     Slow,
     Trickle,
 )
+from tests.support.gearmand import Gearmand
 from tests.support.node import Node
 from tests.support.ports import free_port
 from tests.support.swift import Account, Swift
@@ -50,6 +53,29 @@ pytestmark = pytest.mark.usefixtures("log_queue")
 def faulty(swift: Swift) -> Iterator[FaultyStore]:
     with FaultyStore(swift.port) as proxy:
         yield proxy
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A node with a load balancer at `port`, for all tests that leave it as it was."""
+
+    node: Node
+    port: int
+
+
+@pytest.fixture(scope="module")
+def steady(gearmand: Gearmand, log_queue: None) -> Iterator[Serving]:
+    with (
+        HttpBackend("a") as backend,
+        Node(
+            folder=folders.folder(),
+            servers=[gearmand.address],
+            name="steady",
+            archive={"timeout": 1},
+        ) as node,
+    ):
+        node.start()
+        yield Serving(node, serving(node, backend))
 
 
 def http(port: int, *nodes: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -138,10 +164,10 @@ def test_each_protocol_has_its_own_objects_by_id_or_by_name(
 
 @pytest.mark.parametrize("field", ["hpcs_action", *REQUIRED, "loadbalancers[0].protocol"])
 def test_a_missing_field_is_named_before_anything_is_rotated(
-    field: str, node: Node, swift: Swift, container: str, a: HttpBackend
+    field: str, steady: Serving, swift: Swift, container: str
 ) -> None:
     # Given lines, and an ARCHIVE without one of its fields
-    port = serving(node, a)
+    node, port = steady.node, steady.port
     ask(node, port, "/x")
     sent = message(swift.account(), container)
     if field.endswith("protocol"):
@@ -171,12 +197,11 @@ def test_a_destination_that_cannot_be_is_refused_before_anything_is_rotated(
     change: dict[str, str],
     code: str,
     words: str,
-    node: Node,
+    steady: Serving,
     swift: Swift,
     container: str,
-    a: HttpBackend,
 ) -> None:
-    port = serving(node, a)
+    node, port = steady.node, steady.port
     ask(node, port, "/x")
     # Given a message with one bad field / When it is sent / Then it is refused by name
     result = node.send({**message(swift.account(), container), **change})
@@ -221,15 +246,14 @@ def test_a_failing_store_loses_no_line_and_gets_none_twice(
     fault: Fault,
     method: str,
     code: str,
-    make_node: Callable[..., Node],
+    steady: Serving,
     faulty: FaultyStore,
     swift: Swift,
     container: str,
-    a: HttpBackend,
 ) -> None:
     # Given lines, and a store that fails at one step
-    node = make_node(archive={"timeout": 1})
-    port = serving(node, a)
+    node, port = steady.node, steady.port
+    assert node.send(message(swift.account(), f"{container}before")).ok
     ask(node, port, *(f"/{number}" for number in range(50)))
     account = swift.account()
     sent = message(through(account, faulty.port), container)
