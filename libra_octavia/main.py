@@ -58,6 +58,10 @@ class OctaviaDaemon(Daemon):
         devices = make_devices(settings)
         database = Database(settings.octavia.inventory)
         migrate(database)
+        # The pid file is ours, so whoever was killed before us left these.
+        left = Leases(database, seconds=settings.octavia.lease).release_dead()
+        if left:
+            LOG.info("took over %d load balancer(s) from a process that is dead", left)
         self._agent = make_agent(settings, database, devices)
         self._jobs = JobWorker(
             name=FUNCTION,

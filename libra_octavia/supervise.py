@@ -21,7 +21,7 @@ from libra_octavia.shared import CONFIG_VARIABLE, PROG
 LOG = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.5
-_FIRST, _MOST = 1.0, 30.0
+_FIRST, _MOST = 1.0, 10.0
 """Seconds before a daemon that died is started again; twice as many each time that it died soon."""
 _SOON = 60.0
 _KILL_SECONDS = 30.0

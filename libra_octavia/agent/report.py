@@ -38,15 +38,16 @@ _ONLINE, _OFFLINE, _NO_MONITOR = (
 def done(decision: Decision, found: Index, *, refused: Collection[str] = ()) -> Statuses:
     """What was asked for is in force: all of the tree is ACTIVE, and what went is DELETED.
 
-    The `refused` objects cannot be served and are ERROR, though all else is.
+    The `refused` objects cannot be served and are ERROR with all in them, though all else is.
     """
+    not_served = {below for name in refused for below in found.with_all_below(name)}
 
     def word(name: str) -> str:
         if name in decision.without:
             return str(constants.DELETED)
-        return str(constants.ERROR if name in refused else constants.ACTIVE)
+        return str(constants.ERROR if name in not_served else constants.ACTIVE)
 
-    served = set(_touched(decision, found)) - decision.without - set(refused)
+    served = set(_touched(decision, found)) - decision.without - not_served
     return _statuses(found, {name: word(name) for name in found.objects}, operating=served)
 
 

@@ -6,11 +6,13 @@ anything here, and a device refuses its older number.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import Connection, delete, exists, or_, select, update
 
@@ -35,7 +37,7 @@ class Leases:
     def __init__(self, database: Database, *, seconds: float) -> None:
         self._database = database
         self._seconds = seconds
-        self._who = f"{socket.gethostname()[:64]}:{os.getpid()}"
+        self._place = _place()
 
     def claim(self, load_balancer_id: str, *, early: bool = False) -> Lease | None:
         """Take a load balancer that is known, due and held by nobody; None where that is not so.
@@ -43,7 +45,7 @@ class Leases:
         With `early` its time need not have come.
         """
         # Unique even within a process, so that two threads never take themselves for one.
-        holder = f"{self._who}:{uuid.uuid4().hex}"
+        holder = f"{self._place}:{os.getpid()}:{uuid.uuid4().hex}"
         row = load_balancers.c
         conditions = [
             row.id == load_balancer_id,
@@ -70,6 +72,27 @@ class Leases:
             holder=holder,
             attempts=taken.attempts,
         )
+
+    def release_dead(self) -> int:
+        """Let go of what processes of this machine held that are dead; returns how many it was.
+
+        Those of other machines, and of another life of this one, are waited for until they run out.
+        """
+        with self._database.read() as connection:
+            held = connection.scalars(
+                select(load_balancers.c.holder).where(
+                    load_balancers.c.holder.startswith(f"{self._place}:", autoescape=True)
+                )
+            ).all()
+        dead = [holder for holder in held if holder and not _is_alive(int(holder.split(":")[1]))]
+        if dead:
+            with self._database.write() as connection:
+                connection.execute(
+                    update(load_balancers)
+                    .where(load_balancers.c.holder.in_(dead))
+                    .values(holder=None, not_before=0.0)
+                )
+        return len(dead)
 
     def renew(self, lease: Lease) -> None:
         """Keep it for another while. Raises LeaseLost where somebody else took it meanwhile."""
@@ -149,3 +172,21 @@ class Leases:
                     intents.c.number.in_(done),
                 )
             )
+
+
+def _place() -> str:
+    """Where a process id means one process: this machine, since it was started, in a namespace."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    namespace = Path("/proc/self/ns/pid").readlink()
+    words = f"{socket.gethostname()} {boot} {namespace}"
+    return hashlib.sha256(words.encode()).hexdigest()[:32]
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -273,6 +273,21 @@ def test_what_a_dead_or_paused_holder_held_is_taken_over_and_it_cannot_complete(
         assert intents.of("lb") == ()
 
 
+def test_what_a_dead_process_of_this_machine_held_can_be_had_at_once(database: Database) -> None:
+    Intents(database).record(_LISTENER)
+    leases = Leases(database, seconds=60)
+    with controller(database, "hold", "600") as process:
+        assert process.stdout is not None
+        theirs = Lease(**json.loads(process.stdout.readline()))
+        # While it lives, it keeps what it has.
+        assert leases.release_dead() == 0
+        assert leases.claim("lb") is None
+    assert leases.release_dead() == 1
+    ours = leases.claim("lb")
+    assert ours is not None
+    assert ours.fence == theirs.fence + 1
+
+
 def test_totals_lose_nothing_when_many_add_at_once(database: Database) -> None:
     Totals(database).add("lb", {"listener": Counts(bytes_out=5, active_connections=9)})
     with ExitStack() as stack:

@@ -231,6 +231,17 @@ def test_a_member_is_checked_where_its_monitor_port_says(
     assert bodies(server.port, 4) == {"one": 4}
 
 
+def test_a_monitor_that_pings_asks_for_the_host_alone(serve: Serve) -> None:
+    fields = {"delay": 1, "timeout": 1, "max_retries": 1, "max_retries_down": 1}
+    with HttpBackend("one") as one, HttpBackend("two", host="127.0.0.2") as two:
+        good, silent = member_of(one), member_of(two, address="127.0.0.2")
+        watching = monitor(type="PING", **fields)
+        server = serve({}, {"members": [good, silent], "healthmonitor": watching})
+        until(lambda: server.status(silent["member_id"]) == "DOWN", "the silent one is down")
+        until(lambda: server.status(good["member_id"]) == "UP", "the other is up")
+        assert bodies(server.port, 4) == {"one": 4}
+
+
 @pytest.mark.parametrize("kind", ["HTTPS", "TLS-HELLO"])
 def test_monitors_of_tls_know_who_speaks_it(
     serve: Serve, webs: list[HttpBackend], kind: str

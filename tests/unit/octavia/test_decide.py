@@ -225,6 +225,14 @@ def test_a_load_balancer_that_cannot_be_made_is_error_with_all_in_it() -> None:
     assert set(words(report.failed(decision, found)).values()) == {"ERROR"}
 
 
+def test_what_is_in_an_object_that_cannot_be_served_is_error_with_it() -> None:
+    found = index(whole())
+    asked = intent(Operation.UPDATE, Kind.LISTENER, "l1")
+    decision = decide([asked], found, commit_timeout=COMMIT)
+    done = words(report.done(decision, found, refused={"l1"}))
+    assert {name for name, word in done.items() if word == "ERROR"} == {"l1", "policy", "rule"}
+
+
 def test_a_new_object_gets_the_word_for_how_it_works() -> None:
     found = index(whole())
     decision = decide(
