@@ -10,6 +10,7 @@ import traceback
 from tests.bench import (
     archives,
     bytes_metered,
+    devices,
     faults,
     footprint,
     latency,
@@ -30,6 +31,7 @@ FIGURES = {
     "6": footprint,
     "7": faults,
     "9": archives,
+    "11": devices,
 }
 
 
