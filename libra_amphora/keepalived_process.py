@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
+import re
 import select
 import signal
 import subprocess
@@ -23,13 +25,18 @@ from libra_haproxy.deadline import Deadline
 from libra_haproxy.errors import DiskError
 from libra_haproxy.pids import born, lives
 
+LOG = logging.getLogger(__name__)
+
 LOG_BYTES = 1 << 20
 """keepalived's own output is kept up to this size, then begun anew."""
 
 _START_SECONDS = 5.0
-_STOP_SECONDS = 5.0
+_RELOAD_SECONDS = 3.0
+_STOP_ROUNDS, _ROUND_SECONDS = 3, 1.5
+_KILL_SECONDS = 5.0
 _CHECK_SECONDS = 8.0
 _POLL_SECONDS = 0.02
+_RELOADED = re.compile(r": Reloading$", re.MULTILINE)  # its child's word; the parent adds dots
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 T = TypeVar("T")
@@ -92,11 +99,23 @@ class KeepalivedProcess:
         )
 
     def reload(self) -> None:
-        """Have it read its file again. Raises KeepalivedFailed when there is none to do it."""
-        pid = self.pid()
+        """Have it read its file again, and wait until it does.
+
+        A stop in that moment would be lost between its two processes. Raises KeepalivedFailed
+        when there is none to do it.
+        """
+        pid, mark = self.pid(), self._size()
         if pid is None:
             raise KeepalivedFailed("keepalived is not running")
         os.kill(pid, signal.SIGHUP)
+        deadline = Deadline.after(_RELOAD_SECONDS)
+        while not deadline.passed:
+            if _RELOADED.search(self._said_since(mark, most=LOG_BYTES)):
+                return
+            if self.pid() is None:
+                raise KeepalivedFailed(f"keepalived ended: {self._said_since(mark)}")
+            time.sleep(_POLL_SECONDS)
+        LOG.warning("keepalived did not say that it read its file: %s", self._said_since(mark))
 
     def stop(self) -> bool:
         """Stop it: it gives up its addresses first, and tells its peers. Gives whether it ran.
@@ -107,9 +126,16 @@ class KeepalivedProcess:
         if pid is None:
             self._record.unlink(missing_ok=True)
             return False
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-        if not self._ends(pid, _STOP_SECONDS):
+        asked: int | None = pid
+        for _ in range(_STOP_ROUNDS):
+            with contextlib.suppress(ProcessLookupError):
+                if asked is not None:
+                    os.kill(asked, signal.SIGTERM)
+            if self._ends(pid, _ROUND_SECONDS):
+                break
+            # Its child may not have heard it.
+            asked = self._child_pid()
+        else:
             self._kill_all(pid)
         self._record.unlink(missing_ok=True)
         return True
@@ -220,7 +246,7 @@ class KeepalivedProcess:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         self.end_leftovers()
-        self._ends(pid, _STOP_SECONDS)
+        self._ends(pid, _KILL_SECONDS)
 
     def _remember(self, pid: int) -> None:
         replace(self._record, json.dumps({"schema": 1, "pid": pid, "born": born(pid)}).encode())

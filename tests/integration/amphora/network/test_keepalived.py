@@ -217,6 +217,18 @@ def test_stop_of_one_that_is_not_there_says_which(nodes: tuple[Node, Node]) -> N
     node.keepalived.stop()
 
 
+def test_stop_right_after_a_reload_is_heard(nodes: tuple[Node, Node]) -> None:
+    # keepalived's two processes lose a stop that comes while they read their file
+    node = nodes[0]
+    for _ in range(3):
+        node.keepalived.upload(configuration(0).encode())
+        node.keepalived.start()
+        node.keepalived.start()
+        node.keepalived.reload()
+        node.keepalived.stop()
+        assert "Stopped" in node.log()  # it ended by itself, and gave its addresses up
+
+
 def test_start_without_configuration_is_refused(nodes: tuple[Node, Node]) -> None:
     with pytest.raises(NotConfigured):
         nodes[0].keepalived.start()

@@ -49,12 +49,14 @@ def vip_plug(wire: Wire, *more: Home, mtu: int | None = None, vrrp: bool = True)
     return Plug(mac=wire.mac, mtu=mtu, vips=(home(), *more), vrrp_ip=VRRP if vrrp else None)
 
 
-def reaches(namespace: str, source: str, target: str, port: int = 8080) -> bool:
+def reaches(
+    namespace: str, source: str, target: str, port: int = 8080, *, seconds: float = 5.0
+) -> bool:
     """Whether a TCP connection from `source` in a namespace comes to `target` and back."""
 
     def connect() -> bool:
         try:
-            with socket.create_connection((target, port), 2, source_address=(source, 0)):
+            with socket.create_connection((target, port), seconds, source_address=(source, 0)):
                 return True
         except OSError:
             return False
@@ -374,12 +376,12 @@ def test_rules_let_in_what_they_name_and_nothing_else(wire: Wire, network: Netwo
         # Then only that one can be reached
         assert name == wire.name
         assert reaches(wire.neighbour, "203.0.113.1", str(VIP), 8080)
-        assert not reaches(wire.neighbour, "203.0.113.1", str(VIP), 8081)
+        assert not reaches(wire.neighbour, "203.0.113.1", str(VIP), 8081, seconds=0.5)
         # And rules are replaced, not added to
         network.allow(VIP, (Allowed(protocol="TCP", source=NETWORK("203.0.113.0/28"), port=8081),))
-        assert not reaches(wire.neighbour, "203.0.113.1", str(VIP), 8080)
+        assert not reaches(wire.neighbour, "203.0.113.1", str(VIP), 8080, seconds=0.5)
         assert reaches(wire.neighbour, "203.0.113.1", str(VIP), 8081)
-        assert not reaches(wire.neighbour, "198.18.0.1", str(VIP), 8081)
+        assert not reaches(wire.neighbour, "198.18.0.1", str(VIP), 8081, seconds=0.5)
 
 
 def test_rules_that_nftables_refuses_change_nothing(wire: Wire, network: Network) -> None:
