@@ -37,7 +37,7 @@ Wanted = Callable[[], Awaitable[None]]
 """Returns while somebody waits for what is made; raises CloudError when nobody does for long."""
 
 LOOK_SECONDS = 15.0
-"""How long a device is looked for whose order nobody confirmed."""
+"""How long a device, or an address, is looked for whose order nobody confirmed."""
 
 _GONE_AFTER = 3  # listings in a row without a device that was ordered
 _MARK_TRIES = 3

@@ -33,6 +33,14 @@ class Calls:
                 await asyncio.wait([waiting])
             raise
 
+    async def ask(self, call: Callable[[], R]) -> R:
+        """Return what `call`, which changes nothing, returns or raises.
+
+        A task that is cancelled meanwhile goes on at once; the thread ends its call alone.
+        """
+        context = contextvars.copy_context()
+        return await asyncio.wrap_future(self._pool.submit(context.run, call))
+
     def close(self) -> None:
         """Begin no further call; those that run are not waited for."""
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 from libra_common.crash import crash_point
-from libra_pool_mgm.build import Wanted
+from libra_pool_mgm.build import LOOK_SECONDS, Wanted
 from libra_pool_mgm.calls import Calls
 from libra_pool_mgm.clouds.base import Address, Cloud
 from libra_pool_mgm.clouds.errors import (
@@ -24,8 +24,6 @@ from libra_pool_mgm.undo import Undo
 
 LOG = logging.getLogger(__name__)
 
-_LOOKS = 10
-"""How often, a second apart, an address is looked for whose order nobody confirmed."""
 _CONNECT_SECONDS = 3.0
 _TRY_AGAIN = 0.5  # seconds
 
@@ -122,7 +120,7 @@ class FloatingIps:
             yield
 
     async def _address(self, ip: str) -> Address:
-        address = await self._calls.run(partial(self._cloud.find_address, ip))
+        address = await self._calls.ask(partial(self._cloud.find_address, ip))
         if address is None:
             raise NotFound(f"there is no floating IP {ip}")
         return address
@@ -133,15 +131,21 @@ class FloatingIps:
             return await self._calls.run(partial(self._cloud.create_address, key=key))
         except (CloudTimeout, CloudUnavailable) as error:
             LOG.warning("an address may have been ordered or not, looking: %s", error)
-            for _ in range(_LOOKS):
-                with contextlib.suppress(CloudTimeout, CloudUnavailable):
-                    if (found := await self._made_for(key)) is not None:
-                        return found
-                await asyncio.sleep(1)
-            raise
+            try:
+                async with asyncio.timeout(LOOK_SECONDS):
+                    return await self._found(key)
+            except TimeoutError:
+                raise error from None
+
+    async def _found(self, key: str) -> Address:
+        while True:
+            with contextlib.suppress(CloudTimeout, CloudUnavailable):
+                if (found := await self._made_for(key)) is not None:
+                    return found
+            await asyncio.sleep(1)
 
     async def _made_for(self, key: str) -> Address | None:
-        addresses = await self._calls.run(self._cloud.addresses)
+        addresses = await self._calls.ask(self._cloud.addresses)
         return next((address for address in addresses if address.key == key), None)
 
     async def _discard(self, key: str, marking: asyncio.Event) -> None:

@@ -149,6 +149,27 @@ def test_a_call_that_runs_is_waited_for_by_who_is_cancelled() -> None:
     asyncio.run(main())
 
 
+def test_a_question_that_runs_is_not_waited_for_by_who_is_cancelled() -> None:
+    begun, released = threading.Event(), threading.Event()
+
+    def call() -> None:
+        begun.set()
+        released.wait(30)
+
+    async def main() -> None:
+        calls = Calls(threads=1, name="test")
+        task = asyncio.create_task(calls.ask(call))
+        await asyncio.to_thread(begun.wait, 30)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, 20)
+        assert not released.is_set()
+        released.set()
+        calls.close()
+
+    asyncio.run(main())
+
+
 # -- looking at listings ---------------------------------------------------------------------------
 
 
