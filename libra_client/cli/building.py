@@ -18,7 +18,7 @@ from libra_client.client import Result
 from libra_client.pool import BUILD_TIMEOUT, RESPONSE_FIELD
 from libra_common.errors import LibraError
 
-_COLUMNS = ("name", "addr", "type", "az")
+_COLUMNS = ("name", "addr", "az")  # without the long type: a name on two lines cannot be copied
 _AT_ONCE = 256
 """More than a pool manager works on; the others follow as these are answered."""
 
