@@ -190,7 +190,9 @@ class OpenStack:
         """The project's servers by name."""
         found = self.member.compute.get("/servers/detail")
         assert found.status_code == 200, found.text
-        return {one["name"]: one for one in found.json()["servers"]}
+        every = found.json()["servers"]
+        # For a moment nova also lists what it has just deleted.
+        return {one["name"]: one for one in every if one["status"] != "DELETED"}
 
     def addresses(self) -> dict[str, Mapping[str, Any]]:
         """The project's floating IPs."""
@@ -205,7 +207,7 @@ class OpenStack:
         for one in self.servers().values():
             if "faildel" in one["name"]:  # its own name makes it stay
                 self.admin.compute.put(f"/servers/{one['id']}", json={"server": {"name": "go"}})
-        deadline = time.monotonic() + 180
+        deadline = time.monotonic() + 600
         while left := self.servers():
             assert time.monotonic() < deadline, f"the project still has {left}"
             for one in left.values():  # again and again: nova loses one while a service is dead
@@ -228,7 +230,7 @@ class OpenStack:
         project = self.member.current_project_id
         told = self.admin.compute.put(
             f"/os-quota-sets/{project}",
-            json={"quota_set": {"instances": instances, "cores": -1, "ram": -1}},
+            json={"quota_set": {"instances": instances, "cores": -1, "ram": -1, "force": True}},
         )
         assert told.status_code == 200, told.text
         told = self.admin.network.put(
