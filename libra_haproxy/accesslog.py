@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import threading
 import time
 from pathlib import Path
 from typing import Protocol
 
+from libra_haproxy import logsocket
+from libra_haproxy.keeperlog import say
 from libra_haproxy.logbounds import Bounds, tidy
 from libra_haproxy.logfiles import LogFiles
+from libra_haproxy.logfollow import LogFollower
 
 _LOOK_SECONDS = 1.0
 
@@ -82,7 +84,7 @@ class AccessLog:
             files, lines = tidy(directory, bounds=bounds, now=time.time())
             if files:
                 self._removed += lines
-                _say(f"{files} access log(s) with {lines} lines removed: too old or too many")
+                say(f"{files} access log(s) with {lines} lines removed: too old or too many")
             self._tell()
 
     def _tell(self) -> None:
@@ -90,7 +92,7 @@ class AccessLog:
         dropped = self.dropped
         if dropped == self._told:
             return
-        _say(f"{dropped} access log lines lost so far")
+        say(f"{dropped} access log lines lost so far")
         self._told = dropped
         with contextlib.suppress(OSError):
             file = os.open(self._dropped, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o640)
@@ -107,6 +109,21 @@ def _number_in(path: Path) -> int:
         return 0
 
 
-def _say(text: str) -> None:
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    print(f"{now} keeper: {text}", file=sys.stderr, flush=True)  # noqa: T201 - its log is stderr
+def access_log(
+    directory: Path, *, run_dir: Path, bounds: Bounds, logfile: Path | None
+) -> AccessLog | None:
+    """The log in `directory`, of what HAProxy sends or of what syslog writes to `logfile`.
+
+    None where it is not possible, since traffic matters more; it is said then.
+    """
+    queue = None if logfile else logsocket.queue_length()
+    if queue is not None and queue < logsocket.ENOUGH:
+        say(f"access log lines may be lost under load: net.unix.max_dgram_qlen is {queue}")
+    try:
+        files = LogFiles(directory, bounds)
+        if logfile:
+            return AccessLog(LogFollower(logfile, files), files)
+        return AccessLog(logsocket.LogSocket(run_dir / logsocket.NAME, files), files)
+    except OSError as error:
+        say(f"there will be no access logs: {directory}: {error.strerror}")
+        return None

@@ -26,19 +26,16 @@ import resource
 import selectors
 import signal
 import socket
-import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from libra_haproxy.accesslog import AccessLog
+from libra_haproxy.accesslog import AccessLog, access_log
+from libra_haproxy.keeperlog import bound_log, say
 from libra_haproxy.ledger import Ledger
 from libra_haproxy.logbounds import Bounds
-from libra_haproxy.logfiles import LogFiles
-from libra_haproxy.logfollow import LogFollower
-from libra_haproxy.logsocket import ENOUGH, NAME, LogSocket, queue_length
 from libra_haproxy.master import RunningMaster
 from libra_haproxy.meter import Meter
 
@@ -47,9 +44,6 @@ SCHEMA = 1
 
 LOCK_NAME = "keeper.lock"
 """The file in the run directory that a keeper holds locked for life."""
-
-LOG_BYTES = 1 << 20
-"""HAProxy's and the keeper's own output is kept up to this size, then begun anew."""
 
 _RESTART_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8)
 _STEADY_SECONDS = 10.0
@@ -111,7 +105,7 @@ class Keeper:
                         woken.recv(64)
                     else:
                         self._on_death()
-                _bound_log()
+                bound_log()
             self._end()
             if self._log:
                 self._log.stop()
@@ -134,7 +128,7 @@ class Keeper:
             return
         self._watch(found)
         self._adopted = True
-        _say(f"adopted HAProxy, process {found.pid}")
+        say(f"adopted HAProxy, process {found.pid}")
 
     def _watch(self, process: RunningMaster) -> None:
         self._process = process
@@ -151,7 +145,7 @@ class Keeper:
         self._starts += 1
         self._adopted = False
         self._watch(started)
-        _say(f"started HAProxy, process {started.pid}")
+        say(f"started HAProxy, process {started.pid}")
 
     def _on_death(self) -> None:
         """HAProxy ended by itself: clear what is left of it and have it started again."""
@@ -171,7 +165,7 @@ class Keeper:
         pause = _RESTART_SECONDS[min(self._failures, len(_RESTART_SECONDS) - 1)]
         self._restart_at = time.monotonic() + pause
         self._last_end = how
-        _say(f"{how}; starting it again in {pause:g} s")
+        say(f"{how}; starting it again in {pause:g} s")
 
     def _listen(self) -> socket.socket:
         self._socket.unlink(missing_ok=True)
@@ -238,12 +232,12 @@ class Keeper:
         self._selector.unregister(process.pidfd)
         process.kill(signal.SIGTERM)
         if not process.wait(_STOP_SECONDS):
-            _say(f"HAProxy {process.pid} does not stop: killed")
+            say(f"HAProxy {process.pid} does not stop: killed")
             process.kill_group()
             process.kill(signal.SIGKILL)
             process.wait(_STOP_SECONDS)
         process.kill_group()
-        _say(f"HAProxy {process.pid} stopped: {process.reap()}")
+        say(f"HAProxy {process.pid} stopped: {process.reap()}")
 
 
 def _asked(line: bytes) -> dict[str, Any]:
@@ -253,35 +247,6 @@ def _asked(line: bytes) -> dict[str, Any]:
         if isinstance(asked, dict):
             return asked
     return {}
-
-
-def _access_log(
-    directory: Path, run_dir: Path, bounds: str, logfile: Path | None
-) -> AccessLog | None:
-    """What HAProxy logs to; None where it is not possible, since traffic matters more."""
-    queue = None if logfile else queue_length()
-    if queue is not None and queue < ENOUGH:
-        _say(f"access log lines may be lost under load: net.unix.max_dgram_qlen is {queue}")
-    try:
-        files = LogFiles(directory, Bounds(**json.loads(bounds)))
-        if logfile:
-            return AccessLog(LogFollower(logfile, files), files)
-        return AccessLog(LogSocket(run_dir / NAME, files), files)
-    except OSError as error:
-        _say(f"there will be no access logs: {directory}: {error.strerror}")
-        return None
-
-
-def _say(text: str) -> None:
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    print(f"{now} keeper: {text}", file=sys.stderr, flush=True)  # noqa: T201 - its log is stderr
-
-
-def _bound_log() -> None:
-    """Begin the log anew when it is full; it is opened for appending, so writers go on."""
-    with contextlib.suppress(OSError):
-        if os.fstat(2).st_size > LOG_BYTES:
-            os.ftruncate(2, 0)
 
 
 def main(arguments: list[str]) -> int:
@@ -301,13 +266,18 @@ def main(arguments: list[str]) -> int:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        _say("another keeper runs here")
+        say("another keeper runs here")
         return 73
     Keeper(
         haproxy=given.haproxy,
         config=given.config,
         run_dir=given.run_dir,
         ledger=given.ledger,
-        log=_access_log(given.logs, given.run_dir, given.log_bounds, given.logfile),
+        log=access_log(
+            given.logs,
+            run_dir=given.run_dir,
+            bounds=Bounds(**json.loads(given.log_bounds)),
+            logfile=given.logfile,
+        ),
     ).run()
     return 0
