@@ -184,7 +184,7 @@ def test_with_a_check_port_an_address_that_does_not_answer_is_taken_away_again(
         listener.bind(("127.0.113.1", 0))
         listener.listen()
         port = listener.getsockname()[1]
-        manager = make_manager(assign_timeout=2, tcp_check_port=port).start()
+        manager = make_manager(assign_timeout=4, tcp_check_port=port).start()
         manager.cloud.put_device("libra-test-a", age=0, delivered=True)
         good, dead = (manager.do("BUILD_IP")["ip"] for _ in "12")
         # Then that address is assigned

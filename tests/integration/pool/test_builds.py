@@ -37,7 +37,7 @@ def test_a_device_that_is_no_good_is_deleted_and_its_reason_answered(
 def test_a_device_that_is_too_slow_is_deleted_and_the_step_is_named(
     make_manager: MakeManager,
 ) -> None:
-    manager = make_manager(build_timeout=2).start()
+    manager = make_manager(build_timeout=3).start()
     wanted = {"slow60 mute": "active", "mute": "registered", "homeless mute": "active"}
     sent = {flavor: manager.begin("BUILD_DEVICE", flavor=flavor) for flavor in wanted}
     for flavor, step in wanted.items():

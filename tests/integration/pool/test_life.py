@@ -27,7 +27,7 @@ def test_a_stop_waits_for_builds_that_end_in_time(make_manager: MakeManager) -> 
 def test_a_stop_undoes_builds_that_take_too_long_and_answers_them(
     make_manager: MakeManager,
 ) -> None:
-    manager = make_manager(stop_timeout=6).start()
+    manager = make_manager(stop_timeout=12).start()
     sent = [manager.begin("BUILD_DEVICE", flavor="slow100 mute") for _ in "123"]
     until(lambda: len(manager.device_names()) == 3, "the devices are ordered")
     assert manager.stop() == Exit.OK
