@@ -52,7 +52,7 @@ class Links:
     @contextmanager
     def here(cls) -> Iterator[Links]:
         """Open those of the calling thread's namespace."""
-        with IPRoute() as route:
+        with _saying("asking the kernel"), IPRoute() as route:
             yield cls(route)
 
     def all(self) -> list[Link]:

@@ -1,24 +1,21 @@
 """Plugging: the story of an interface from the controller's call to traffic, and after a reboot.
 
-A controller names an interface by its hardware address. It is looked for in the node's namespace
-and in the agent's own, from where it is moved; then it gets what `layout` says. Whatever the
-kernel refuses, all is put back as it was. What was asked for is stored before it is done: after
-kill -9 in the middle, `restore` finishes it.
+A controller names an interface by its hardware address, and it gets what `layout` says. Whatever
+the kernel refuses, all is put back as it was. What was asked for is stored before it is done:
+after kill -9 in the middle, `restore` finishes it.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Container, Iterable
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import TypeVar
 
-from libra_amphora import advertise, firewall
 from libra_amphora.layout import Layout, layout
-from libra_amphora.links import Link, Links
+from libra_amphora.links import Link
 from libra_amphora.namespace import Namespace
 from libra_amphora.network_errors import (
     AlreadyPlugged,
@@ -35,17 +32,11 @@ from libra_amphora.plugged import (
     PlugStore,
     vips,
 )
+from libra_amphora.ports import Ports
 
 LOG = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 _NOTHING = Layout()
-_HERE = Path("/proc/thread-self/ns/net")  # where the calling thread is
-_NONLOCAL_BIND = tuple(
-    Path(f"/proc/sys/net/{family}/ip_nonlocal_bind") for family in ("ipv4", "ipv6")
-)
-_OUTSIDE = Path("/proc/self/ns/net")  # where the agent is
 
 
 class Network:
@@ -56,6 +47,7 @@ class Network:
 
     def __init__(self, *, netns: str, state_dir: Path) -> None:
         self.namespace = Namespace(netns)
+        self._ports = Ports(self.namespace)
         self._store = PlugStore(directory=state_dir)
         self._turn = threading.Lock()
         self._plugged = Plugged()
@@ -73,7 +65,7 @@ class Network:
         with self._turn:
             self._plugged = self._store.load()
             self.namespace.ensure()
-            self._inside(_loopback_up)
+            self._ports.loopback_up()
             self._may_listen(self._plugged.topology)
             self._missing = tuple(plug.mac for plug in self._plugged.plugs)
             self._find_missing(logging.WARNING)
@@ -124,12 +116,12 @@ class Network:
             self._keep(replace(before, topology=topology))
             try:
                 for plug in before.plugs:
-                    if self._look(plug.mac) is not None:
+                    if self._there(plug.mac):
                         self._bring(plug, old=layout(plug, before.topology))
             except NetworkError:
                 self._keep(before)
                 for plug in before.plugs:
-                    if self._look(plug.mac) is not None:
+                    if self._there(plug.mac):
                         self._bring(plug, old=layout(plug, topology))
                 raise
 
@@ -147,7 +139,7 @@ class Network:
             changed = replace(plug, allowed=allowed)
             self._keep(replace(before, plugs=before.plugs_with(changed)))
             try:
-                self._inside(lambda: firewall.put(name, allowed))
+                self._ports.allow(name, allowed)
             except NetworkError:
                 self._keep(before)
                 raise
@@ -158,18 +150,7 @@ class Network:
         with self._turn:
             if self._plugged.topology != ACTIVE_STANDBY:
                 return ()
-
-            def drop() -> tuple[IPAddress, ...]:
-                dropped = []
-                with Links.here() as links:
-                    for address in vips(self._plugged.plugs):
-                        holder = links.holder(address)
-                        if holder is not None:
-                            links.take(holder.index, address)
-                            dropped.append(address)
-                return tuple(dropped)
-
-            return self._inside(drop)
+            return self._ports.take(vips(self._plugged.plugs))
 
     def rest(self, used: Container[IPAddress]) -> None:
         """Take the load balancer's addresses and rules from ports of which none is in `used`.
@@ -183,7 +164,7 @@ class Network:
             for plug in self._plugged.plugs:
                 if any(home.address in used for home in plug.vips) or not plug.vips:
                     continue
-                if plug.mac not in self._resting and self._look(plug.mac) is not None:
+                if plug.mac not in self._resting and self._there(plug.mac):
                     # Laid out as if another node had them: the port's own address stays.
                     old = layout(plug, self._plugged.topology)
                     self._bring(plug, old=old, topology=ACTIVE_STANDBY)
@@ -194,7 +175,7 @@ class Network:
         with self._turn:
             for mac in tuple(self._resting):
                 plug = self._plugged.find(mac)
-                if plug is not None and self._look(mac) is not None:
+                if plug is not None and self._there(mac):
                     self._bring(plug, old=_NOTHING)
                 self._resting.discard(mac)
 
@@ -207,15 +188,10 @@ class Network:
 
     def interface_of(self, address: IPAddress) -> str:
         """The name of the interface that has `address` now. Raises NoSuchAddress."""
-
-        def find() -> str:
-            with Links.here() as links:
-                holder = links.holder(address)
-            if holder is None:
-                raise NoSuchAddress("Error interface not found for IP address")
-            return holder.name
-
-        return self._inside(find)
+        holder = self._ports.holder(address)
+        if holder is None:
+            raise NoSuchAddress("Error interface not found for IP address")
+        return holder.name
 
     def interface_towards(self, address: IPAddress) -> str:
         """The name of the plugged interface whose subnet has `address`. Raises NoSuchInterface."""
@@ -226,62 +202,22 @@ class Network:
 
     def holds(self, address: IPAddress) -> bool:
         """Whether an interface of the node has `address` now."""
-        try:
-            self.interface_of(address)
-        except NoSuchAddress:
-            return False
-        return True
+        return self._ports.holder(address) is not None
 
     def interfaces(self) -> dict[str, Link]:
         """Every interface but the loopback, by its name, with its counters."""
-
-        def look() -> dict[str, Link]:
-            with Links.here() as links:
-                return {link.name: link for link in links.all() if link.name != "lo"}
-
-        return self._inside(look)
+        return self._ports.all()
 
     def announce(self, addresses: Iterable[IPAddress]) -> tuple[IPAddress, ...]:
         """Tell the neighbours where `addresses` are; gives those that are here and were told."""
-        wanted = tuple(addresses)
-
-        def tell() -> tuple[IPAddress, ...]:
-            told = []
-            with Links.here() as links:
-                for address in wanted:
-                    holder = links.holder(address)
-                    if holder is None or not holder.up or holder.name == "lo":
-                        continue
-                    try:
-                        advertise.announce(
-                            interface=holder.name,
-                            mac=bytes.fromhex(holder.mac.replace(":", "")),
-                            address=address,
-                        )
-                    except OSError as error:
-                        LOG.warning("cannot announce %s: %s", address, error.strerror or error)
-                    else:
-                        told.append(address)
-            return tuple(told)
-
-        return self._inside(tell)
+        return self._ports.announce(addresses)
 
     # -- the story of a plug -----------------------------------------------------------------
 
     def _may_listen(self, topology: str) -> None:
-        """Let HAProxy listen at addresses that the other node has now."""
-        if topology != ACTIVE_STANDBY:
-            return
-
-        def allow() -> None:
-            for setting in _NONLOCAL_BIND:
-                try:
-                    if setting.read_text().strip() != "1":
-                        setting.write_text("1")
-                except OSError as error:
-                    LOG.warning("%s cannot be set: %s", setting, error.strerror)
-
-        self._inside(allow)
+        """Where two share addresses, HAProxy must start without having them."""
+        if topology == ACTIVE_STANDBY:
+            self._ports.let_listen_anywhere()
 
     def _find_missing(self, level: int) -> None:
         missing = []
@@ -296,11 +232,8 @@ class Network:
         self._missing = tuple(missing)
 
     def _plug(self, plug: Plug, *, old: Plug | None) -> str:
-        found = self._look(plug.mac)
-        if found is None:
-            raise NoSuchInterface("No suitable network interface found")
-        here, link = found
-        name = link.name if here else self._free_name(first=1 if plug.vips else 2)
+        port = self._ports.find(plug.mac)
+        name = port.link.name if port.inside else self._free_name(first=1 if plug.vips else 2)
         plug = replace(plug, name=name)
         before = self._plugged
         old_layout = layout(old, before.topology) if old else _NOTHING
@@ -308,73 +241,26 @@ class Network:
         try:
             self._bring(plug, old=old_layout)
         except NetworkError:
-            self._undo(plug, here=here, link=link, old=old_layout, before=before)
+            new_layout = layout(plug, before.topology)
+            try:
+                self._ports.put_back(port, laid_out=new_layout, before=old_layout)
+            except NetworkError as error:
+                # The caller's own error says more; this one goes to whoever reads the log.
+                LOG.critical("%s could not be put back: %s", name, error)
+            self._keep(before)
             raise
         return name
 
     def _bring(self, plug: Plug, *, old: Layout, topology: str | None = None) -> None:
-        """Make the interface be where and what `plug` says, from whatever it is now.
+        """Make the interface be as `plug` says; `topology` is the node's own where it is None."""
+        self._ports.bring(plug, old=old, new=layout(plug, topology or self._plugged.topology))
 
-        `topology` is the node's own where it is None.
-        """
-        found = self._look(plug.mac)
-        if found is None:
-            raise NoSuchInterface("No suitable network interface found")
-        here, link = found
-        if not here:
-            self._move_in(link, name=plug.name)
-        new = layout(plug, topology or self._plugged.topology)
-
-        def arrange() -> None:
-            with Links.here() as links:
-                found = links.by_mac(plug.mac)
-                if found is None:
-                    raise NoSuchInterface("No suitable network interface found")
-                links.set_up(found.index, mtu=plug.mtu)
-                links.arrange(found.index, old=old, new=new)
-            if plug.allowed is not None:
-                firewall.put(plug.name, plug.allowed)
-
-        self._inside(arrange)
-
-    def _undo(self, plug: Plug, *, here: bool, link: Link, old: Layout, before: Plugged) -> None:
-        """Put an interface back into the state that it was found in."""
-        new = layout(plug, before.topology)
-
-        def rearrange() -> None:
-            with Links.here() as links:
-                found = links.by_mac(plug.mac)
-                if found is None:
-                    return
-                links.arrange(found.index, old=new, new=old)
-                links.set_up(found.index, up=link.up, mtu=link.mtu)
-                if not here:
-                    with _OUTSIDE.open("rb") as outside:
-                        links.move(found, namespace=outside.fileno(), name=link.name)
-
+    def _there(self, mac: str) -> bool:
         try:
-            self._inside(rearrange)
-        except NetworkError as error:
-            # The caller's own error says more; this one goes to whoever reads the log.
-            LOG.critical("%s could not be put back: %s", plug.name, error)
-        self._keep(before)
-
-    def _look(self, mac: str) -> tuple[bool, Link] | None:
-        """Where an interface is: in the node's namespace, or still in the agent's own."""
-
-        def look() -> Link | None:
-            with Links.here() as links:
-                return links.by_mac(mac)
-
-        if (link := self._inside(look)) is not None:
-            return True, link
-        if self.namespace and (link := look()) is not None:
-            return False, link
-        return None
-
-    def _move_in(self, link: Link, *, name: str) -> None:
-        with self._inside(lambda: _HERE.open("rb")) as inside, Links.here() as links:
-            links.move(link, namespace=inside.fileno(), name=name)
+            self._ports.find(mac)
+        except NoSuchInterface:
+            return False
+        return True
 
     def _free_name(self, *, first: int) -> str:
         """The name that an interface gets inside: eth1 carries the load balancer's addresses."""
@@ -384,13 +270,3 @@ class Network:
     def _keep(self, plugged: Plugged) -> None:
         self._store.save(plugged)
         self._plugged = plugged
-
-    def _inside(self, action: Callable[[], T]) -> T:
-        return self.namespace.run(action)
-
-
-def _loopback_up() -> None:
-    with Links.here() as links:
-        loopback = links.by_name("lo")
-        if loopback is not None and not loopback.up:
-            links.set_up(loopback.index)

@@ -194,10 +194,12 @@ class Sightings:
         self._nodes = nodes
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
+        self._known: dict[int, bool] = {}
         self.changes: list[tuple[float, int, bool]] = []
         """(monotonic time, number of the node, whether it has the address since)"""
 
     def __enter__(self) -> Sightings:
+        self._known = {node.number: node.network.holds(ADDRESS) for node in self._nodes}
         self._thread.start()
         return self
 
@@ -219,7 +221,7 @@ class Sightings:
         return seen()[0]
 
     def _look(self) -> None:
-        known = {node.number: node.network.holds(ADDRESS) for node in self._nodes}
+        known = self._known
         while not self._ends.wait(0.01):
             for node in self._nodes:
                 has = node.network.holds(ADDRESS)
