@@ -34,7 +34,9 @@ def test_a_build_whose_manager_is_killed_is_ended_by_the_next_with_one_device(
     manager = make_manager(build_timeout=60)
     manager.start(crash_at=step)
     key = str(uuid.uuid4())
-    sent = manager.begin("BUILD_DEVICE", unique=key)
+    # Slow enough to be seen while it is built, where that is the step.
+    flavor = "slow5" if step == "while_building" else "slow0"
+    sent = manager.begin("BUILD_DEVICE", unique=key, flavor=flavor)
     until(lambda: killed(manager), "it was killed", 60)
     ordered = {one.name: one.id for one in manager.cloud.devices()}
     assert len(ordered) == (0 if step == "before_create" else 1)
@@ -93,7 +95,7 @@ def test_an_assignment_whose_manager_is_killed_is_ended_by_the_next(
 def test_a_failure_after_a_kill_leaves_nothing_either(make_manager: MakeManager) -> None:
     manager = make_manager(build_timeout=60)
     manager.start(crash_at="while_building")
-    sent = manager.begin("BUILD_DEVICE", flavor="slow1 mute fails")
+    sent = manager.begin("BUILD_DEVICE", flavor="slow5 mute fails")
     until(lambda: killed(manager), "it was killed", 60)
     assert len(manager.cloud.devices()) == 1
     manager.start()
