@@ -7,8 +7,11 @@ import sys
 import time
 import traceback
 
+import pytest
+
 from tests.bench import (
     archives,
+    builds,
     bytes_metered,
     devices,
     faults,
@@ -30,6 +33,7 @@ FIGURES = {
     "5": latency,
     "6": footprint,
     "7": faults,
+    "8": builds,
     "9": archives,
     "11": devices,
 }
@@ -50,6 +54,8 @@ def main() -> int:
             began = time.monotonic()
             try:
                 rows = FIGURES[figure].measure(bench)
+            except pytest.skip.Exception as reason:  # what was measured before stays
+                note(f"  skipped: {reason}")
             except Exception:  # noqa: BLE001 - what goes wrong in one figure spoils no other
                 traceback.print_exc()
                 failed.append(figure)

@@ -31,7 +31,7 @@ def measure(bench: Bench) -> list[Row]:
             system.apply(bench.three)
         assert system.node.process is not None
         worker = system.node.process.pid
-        memory = {"worker": _resident(worker), "keeper": _resident(system.node.keeper_pid)}
+        memory = {"worker": resident(worker), "keeper": resident(system.node.keeper_pid)}
         away = _cpu_while_away(bench, worker)
         again = [_registered_again(bench, system.node.registered)
                  for _ in range(bench.amount(20, 3))]  # fmt: skip
@@ -55,7 +55,7 @@ def measure(bench: Bench) -> list[Row]:
     ]  # fmt: skip
 
 
-def _resident(pid: int) -> float:
+def resident(pid: int) -> float:
     """VmRSS in MB."""
     found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     assert found is not None
