@@ -48,6 +48,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="run the slow tests too")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if config.pluginmanager.hasplugin("dsession"):  # pytest-xdist is in use
+        from tests.support.scheduling import Scheduling
+
+        config.pluginmanager.register(Scheduling())
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--all"):
         return
@@ -57,7 +64,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session", autouse=True)
-def no_stray_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def no_stray_processes(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
     """Fail the run if a process that it started outlives it, and end that process.
 
     Known by the mark in its environment, or by this run's temporary folder on its command
@@ -80,6 +89,8 @@ def no_stray_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
         strays = _processes(ours)  # a supervisor may have started another meanwhile
         found |= strays
     lines = "\n".join(f"  {pid}: {command}" for pid, command in sorted(found.items()))
+    if cache := getattr(request.config, "cache", None):
+        cache.set("libra/strays", lines)  # bin/test looks there
     pytest.fail(f"these processes outlived the tests (now killed):\n{lines}", pytrace=False)
 
 
