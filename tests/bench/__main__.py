@@ -10,6 +10,7 @@ import traceback
 import pytest
 
 from tests.bench import (
+    agents,
     archives,
     builds,
     bytes_metered,
@@ -35,6 +36,7 @@ FIGURES = {
     "7": faults,
     "8": builds,
     "9": archives,
+    "10": agents,
     "11": devices,
 }
 
