@@ -247,6 +247,8 @@ class Amphora:
         context = context or self.context()
         connection = http.client.HTTPSConnection(self.id, timeout=timeout, context=context)
         raw = socket.create_connection(("127.0.0.1", self.port), timeout)
+        # As controllers' clients do; else a body waits for the acknowledgement of its head.
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             connection.sock = context.wrap_socket(raw, server_hostname=self.id)
         except BaseException:
