@@ -15,6 +15,10 @@ from libra_octavia.inventory import Intent, Kind, Operation
 
 _DELETES = (Operation.DELETE, Operation.CASCADE)
 
+_FAILOVER_SECONDS = 5.0
+"""How old a failover must be: it shows in no tree, and Octavia writes its PENDING_UPDATE only when
+it commits. What is reported before that would be overwritten, or on SQLite make the call fail."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
@@ -69,6 +73,8 @@ def shown(intent: Intent, intents: Sequence[Intent], found: Index) -> bool:
     """Whether the tree shows that Octavia committed what was asked for."""
     if intent.object_id not in found:
         return False
+    if intent.operation is Operation.FAILOVER:
+        return intent.age >= _FAILOVER_SECONDS
     if intent.operation is Operation.UPDATE:
         fields = found.objects[intent.object_id].fields
         later = {

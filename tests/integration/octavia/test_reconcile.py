@@ -280,7 +280,7 @@ def test_what_is_asked_for_while_another_is_served_is_not_lost(bench: Bench) -> 
     bench.serve()
     assert [one.operation for one in bench.intents.of("lb")] == [Operation.FAILOVER]
     assert list(bench.intents.due(10)) == ["lb"]
-    bench.serve()
+    bench.serve(OVER)
     assert bench.devices.replaced == ["lb"]
 
 

@@ -208,6 +208,15 @@ def test_what_is_deleted_before_it_was_seen_needs_no_waiting() -> None:
     assert (decision.serve, decision.without) == ((create, delete), frozenset())
 
 
+def test_a_failover_is_given_time_to_be_committed() -> None:
+    found = index(whole())
+    young = intent(Operation.FAILOVER, Kind.LOAD_BALANCER, "lb", age=4.9)
+    assert decide([young], found, commit_timeout=COMMIT).wait == (young,)
+    old = intent(Operation.FAILOVER, Kind.LOAD_BALANCER, "lb", age=5.0)
+    decision = decide([old], found, commit_timeout=COMMIT)
+    assert (decision.serve, decision.failover) == ((old,), True)
+
+
 def test_a_cascade_takes_all_away() -> None:
     found = index(whole())
     asked = intent(Operation.CASCADE, Kind.LOAD_BALANCER, "lb")
