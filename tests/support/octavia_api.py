@@ -11,6 +11,7 @@ import http.client
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sysconfig
 import uuid
@@ -83,6 +84,9 @@ class OctaviaApi:
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> OctaviaApi:
+        with contextlib.closing(sqlite3.connect(self.folder / "octavia.db")) as database:
+            # Kept in the file: nobody who reads keeps others from writing.
+            database.execute("PRAGMA journal_mode=WAL")
         made = self._start("database")
         assert made.wait(60) == 0, self.said()
         self._processes += [self._start("agent"), self._start("api")]
@@ -116,7 +120,20 @@ class OctaviaApi:
         )
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """One request; raises Refused."""
+        """One request; raises Refused.
+
+        What Octavia has rolled back since SQLite would not let it write is asked again.
+        """
+        for _ in range(10):
+            status, found = self._call(method, path, body)
+            if status < 300:
+                return found
+            fault = str((found or {}).get("faultstring", found))
+            if "database is locked" not in fault:
+                break
+        raise Refused(status, fault)
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, Any]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             headers = {"Content-Type": "application/json", "X-Project-Id": self.project}
@@ -126,10 +143,7 @@ class OctaviaApi:
             text = response.read()
         finally:
             connection.close()
-        found = json.loads(text) if text else None
-        if response.status >= 300:
-            raise Refused(response.status, str((found or {}).get("faultstring", text)))
-        return found
+        return response.status, json.loads(text) if text else None
 
     def show(self, path: str) -> dict[str, Any] | None:
         """An object, None where there is none (any more)."""
