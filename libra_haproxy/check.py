@@ -42,7 +42,11 @@ def check(*, haproxy: Path, config: Path, seconds: float = CHECK_SECONDS) -> Non
 
 def must_be_there(haproxy: Path) -> None:
     """Raise HaproxyMissing where there is no program `haproxy` that may be run."""
-    if not (haproxy.is_file() and os.access(haproxy, os.X_OK)):
+    try:
+        there = haproxy.is_file() and os.access(haproxy, os.X_OK)
+    except OSError as error:  # in a folder that is closed to us
+        raise HaproxyMissing(f"cannot look for HAProxy at {haproxy}: {error.strerror}") from error
+    if not there:
         raise HaproxyMissing(f"there is no HAProxy to run at {haproxy}")
 
 

@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libra_haproxy import limits, ports
-from libra_haproxy.check import alerts
+from libra_haproxy.check import alerts, must_be_there
 from libra_haproxy.deadline import Deadline
 from libra_haproxy.errors import (
     EngineError,
     HaproxyDown,
+    HaproxyMissing,
     HaproxyTimeout,
     PortForbidden,
     PortTaken,
@@ -115,6 +116,11 @@ def test_an_unknown_user_or_group_is_named() -> None:
         identity(user="nobody-of-that-name", group="")
     with pytest.raises(StartFailed, match="no-such-group"):
         identity(user="nobody", group="no-such-group")
+
+
+def test_a_haproxy_that_cannot_be_looked_for_is_missing() -> None:
+    with pytest.raises(HaproxyMissing, match="name too long"):
+        must_be_there(Path("/" + "x" * 5000))
 
 
 def test_turns_are_had_in_the_order_they_were_asked_for() -> None:
