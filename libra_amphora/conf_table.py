@@ -242,7 +242,7 @@ TABLE: tuple[Setting, ...] = (
         section="libra_amphora",
         name="memory_limit",
         kind=values.Number(minimum=0, maximum=1 << 40),
-        default="1048576",
+        default="262144",
         unit="kilobytes",
         help=(
             "The most memory that `details` says there is: a controller sizes HAProxy's TLS"
