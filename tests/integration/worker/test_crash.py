@@ -105,7 +105,7 @@ def test_a_worker_killed_in_an_update_disturbs_nobody_and_converges(
                 served = round_
                 assert get(port).body == backends[round_ % 2].name.encode()
             assert node.config_passes()
-            assert not list(node.state_dir.glob("*.new"))
+            until(lambda: not list(node.state_dir.glob("*.new")), "nothing stays staged")
     # And nobody noticed
     assert client.tally.failures == []
     assert client.tally.done > 0

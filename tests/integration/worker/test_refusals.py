@@ -49,7 +49,8 @@ class Serving:
         assert self.node.worker_pid == self.pid
         assert self.node.config_text() == self.text
         assert (self.node.state_dir / "state.json").read_bytes() == self.state
-        assert not list(self.node.state_dir.glob("*.new"))
+        # (the history is written after the answer)
+        until(lambda: not list(self.node.state_dir.glob("*.new")), "nothing stays staged")
         assert get(self.port).body == self.backend.name.encode()
 
 
