@@ -20,11 +20,11 @@ def statuses(ranges: Sequence[tuple[int, int]]) -> Token:
 
 
 def address(text: str) -> Token:
-    """An IP address without a port, in canonical form."""
+    """An IP address without a port, in canonical form; IPv6 in brackets, or a port is sought."""
     try:
         found = ipaddress.ip_address(text)
     except ValueError as error:
         raise BadToken(f"not an IP address: {text!r}") from error
     if getattr(found, "scope_id", None):
         raise BadToken(f"an address with a zone: {text!r}")
-    return Token(str(found))
+    return Token(f"[{found}]" if found.version == 6 else str(found))

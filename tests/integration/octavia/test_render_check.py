@@ -15,7 +15,17 @@ from libra_octavia.objects import Unsupported
 from libra_octavia.render import Place, render
 from libra_octavia.translate import translate
 from tests.support.haproxies import HAPROXIES, Haproxy
-from tests.support.octavia_trees import HOSTILE, TEXTS, listener, member, pool, spoilt, tree, trees
+from tests.support.octavia_trees import (
+    HOSTILE,
+    TEXTS,
+    listener,
+    member,
+    monitor,
+    pool,
+    spoilt,
+    tree,
+    trees,
+)
 
 PEERED = Place(peer=("device-1", "127.0.0.1", 1025))
 _FEW = settings(max_examples=30, suppress_health_check=list(HealthCheck))
@@ -51,6 +61,19 @@ def test_each_tree_makes_a_file_that_haproxy_accepts(
         # And a node of ours lets it run.
         assert complaints(parse(text), known=lambda _word, _path: False) == []
     assert text == render(translate(found), PEERED)
+
+
+@pytest.mark.parametrize("haproxy", HAPROXIES, ids=str)
+def test_ipv6_address_of_a_monitor_is_not_taken_for_one_with_a_port(
+    haproxy: Haproxy, tmp_path: Path
+) -> None:
+    one = member(monitor_address="2001:db8::")
+    both = pool(members=[one], healthmonitor=monitor())
+    front = listener(default_pool_id=both["pool_id"], default_pool=both)
+    text = render(translate(tree([front], [both])), PEERED)
+    assert text is not None
+    assert "addr [2001:db8::]" in text
+    accepted(haproxy, text, tmp_path)
 
 
 @pytest.mark.parametrize("where", TEXTS, ids=".".join)
