@@ -3,7 +3,8 @@
 What a floating IP of ours is, and for whom, stands in its description, set in the same POST that
 makes it. Neutron moves an address to another port without a word when it is told to, so each
 change is decided on what was just read and sent with the revision of it: if anything changed in
-between, neutron refuses and the decision is taken anew.
+between, neutron refuses and the decision is taken anew. Of two changes in the very same moment
+neutron takes both, so here one address is changed by one thread at a time.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import re
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -44,6 +46,7 @@ class Addresses:
         self._basename = basename
         self._network = network
         self._names = names
+        self._turns: dict[str, threading.Lock] = {}
 
     def create(self, key: str) -> Address:
         """Allocate a floating IP, or find the one that this key asked for before."""
@@ -123,20 +126,21 @@ class Addresses:
 
         Gives the address as neutron then knows it.
         """
-        for _ in range(_ATTEMPTS):
-            now = self._connection.network.get_ip(address.id)
-            change = wanted(now)
-            if change is None:
-                return now
-            try:
-                # By its id: openstacksdk sends nothing when the object in hand is out of date
-                # and says already what is wanted.
-                self._connection.network.update_ip(
-                    address.id, if_revision=now.revision_number, **change
-                )
-            except sdk.PreconditionFailedException:
-                continue
-            return self._connection.network.get_ip(address.id)
+        with self._turns.setdefault(address.id, threading.Lock()):
+            for _ in range(_ATTEMPTS):
+                now = self._connection.network.get_ip(address.id)
+                change = wanted(now)
+                if change is None:
+                    return now
+                try:
+                    # By its id: openstacksdk sends nothing when the object in hand is out of date
+                    # and says already what is wanted.
+                    self._connection.network.update_ip(
+                        address.id, if_revision=now.revision_number, **change
+                    )
+                except sdk.PreconditionFailedException:
+                    continue
+                return self._connection.network.get_ip(address.id)
         raise Conflict(f"{doing}: somebody else keeps changing it")
 
     def _refuse_if_held(self, now: Any, address: Address, doing: str) -> None:
