@@ -13,7 +13,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.need import missing
+import pytest
+
+from tests.support import need
 
 NEWEST = "19.0.0"
 OLDEST = "12.0.0"
@@ -35,7 +37,9 @@ def python(release: str = NEWEST) -> Path:
     stamp = folder / ".libra-built"
     wanted = hashlib.sha256(constraints.read_bytes() + sys.version.encode()).hexdigest()
     if not os.access(ROOT, os.W_OK):
-        missing(f"octavia's environment would be built in {ROOT}, where this user may not write")
+        need.missing(
+            f"octavia's environment would be built in {ROOT}, where this user may not write"
+        )
     lock = os.open(ROOT, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -53,6 +57,8 @@ def python(release: str = NEWEST) -> Path:
 
 
 def _run(release: str, *command: str) -> None:
+    # The oldest is built in part, which may need what this machine has not got.
+    missing = need.missing if release == NEWEST else pytest.skip
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False
