@@ -18,7 +18,7 @@ from tests.support.need import program
 README = Path(__file__).parents[2] / "README.md"
 
 _INTRODUCTION = """\
-All of a table was measured in one run on one machine, in turns; times on another machine differ,
+The rows of one figure were measured in one run on one machine, in turns; times on another differ,
 and the ratio (Libra / the other, less is better except where the unit is jobs/s) is what to
 compare. `make bench` measures anew.
 """
