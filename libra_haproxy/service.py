@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from libra_haproxy import commands, limits
 from libra_haproxy.certificates import Certificates
 from libra_haproxy.check import check, must_be_there
 from libra_haproxy.confirm import certificate_differences, differences
+from libra_haproxy.deadline import Deadline
 from libra_haproxy.errors import EngineError, HaproxyDown, NoLoadBalancer, NotInForce
 from libra_haproxy.ledger import Books
 from libra_haproxy.lingering import Lingering
@@ -39,6 +41,9 @@ from libra_haproxy.runtime import Worker
 from libra_haproxy.tokens import Token
 
 LOG = logging.getLogger(__name__)
+
+_HANDING_OVER_SECONDS = 2.0
+"""How long a process that was replaced may still take connections of the admin socket."""
 
 _MOST_LEAVING = 100
 """Removed servers that may wait for their last connection; a reload clears them all."""
@@ -136,10 +141,13 @@ class Service:
 
         Raises HaproxyTimeout when it hangs.
         """
-        if running != rendered.digest or self._differences(state):
+        if running != rendered.digest:
             return False
-        self._text = rendered
-        return True
+        with contextlib.suppress(NotInForce):
+            if not self._differences(state, self._look(rendered.digest)):
+                self._text = rendered
+                return True
+        return False
 
     def way(self, now: State, wanted: State, rendered: Rendered, *, running: str | None) -> Plan:
         """How to get from `now` to `wanted`: at run time where HAProxy is known to serve `now`."""
@@ -170,7 +178,7 @@ class Service:
         crash_point("after_reload")
         self._text = rendered
         self._leaving.clear()
-        found = self._differences(state)
+        found = self._differences(state, self._look(rendered.digest))
         if found:
             raise NotInForce("HAProxy does not serve what was asked: " + "; ".join(found[:5]))
 
@@ -277,8 +285,19 @@ class Service:
     def _worker(self) -> Worker:
         return self._process.worker
 
-    def _differences(self, state: State, seen: Snapshot | None = None) -> list[str]:
-        seen = seen or self._worker.look()
+    def _look(self, digest: str) -> Snapshot:
+        """What the process that serves the text of `digest` says.
+
+        The one it has replaced may go on answering for a moment: they share the socket.
+        """
+        deadline = Deadline.after(_HANDING_OVER_SECONDS)
+        while (seen := self._worker.look()).digest != digest:
+            if deadline.passed:
+                raise NotInForce("HAProxy answers from another text than the one it was given")
+            time.sleep(0.01)
+        return seen
+
+    def _differences(self, state: State, seen: Snapshot) -> list[str]:
         found = differences(
             model_of(state),
             suspended=state.suspended,
