@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from pathlib import Path
 
+from libra_common import durable
 from libra_haproxy.errors import DiskError
 
 
@@ -28,20 +28,9 @@ def replace(path: Path, data: bytes, *, user: int | None = None, group: int | No
     """
     if not path.parent.is_dir():
         private(path.parent)
-    new = path.with_name(path.name + ".new")
     try:
-        new.unlink(missing_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-        with os.fdopen(os.open(new, flags, 0o600), "wb") as file:
-            if user is not None and group is not None:
-                os.fchown(file.fileno(), user, group)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        new.rename(path)
+        durable.replace(path, data, mode=0o600, user=user, group=group)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            new.unlink(missing_ok=True)
         raise DiskError(f"cannot write {path}: {error.strerror}") from error
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import pydantic
 
 from libra_amphora.network_errors import PlugFailed, PlugsUnreadable
+from libra_common import durable
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -140,18 +140,8 @@ class PlugStore:
 
     def save(self, plugged: Plugged) -> None:
         """Store, on disk for sure. Raises PlugFailed; the previous one is kept then."""
-        new = self._path.with_suffix(".new")
         try:
             self._directory.mkdir(mode=0o750, parents=True, exist_ok=True)
-            with new.open("wb") as file:
-                file.write(encode(plugged))
-                file.flush()
-                os.fsync(file.fileno())
-            new.rename(self._path)
-            folder = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            durable.replace(self._path, encode(plugged), mode=0o644)
         except OSError as error:
             raise PlugFailed(f"cannot write {self._path}: {error.strerror}") from error

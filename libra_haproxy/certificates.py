@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from libra_common.durable import sync, write
 from libra_haproxy.errors import BadCertificate, CertificateMissing, DiskError
 from libra_haproxy.model import Certificate, Model
 
@@ -142,16 +143,10 @@ class Certificates:
             if self._group is not None:
                 os.chown(self.directory, -1, self._group)
                 self.directory.chmod(0o710)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-            with os.fdopen(os.open(new, flags, mode), "wb") as file:
-                if self._group is not None:
-                    os.fchown(file.fileno(), -1, self._group)
-                file.write(bundle.pem.encode("ascii"))
-                file.flush()
-                os.fsync(file.fileno())
+            write(new, bundle.pem.encode("ascii"), mode=mode, group=self._group)
             _must_belong_together(new)
             new.rename(path)
-            _sync(self.directory)
+            sync(self.directory)
         except OSError as error:
             raise DiskError(f"cannot write {path}: {error.strerror}") from error
         finally:
@@ -166,14 +161,6 @@ def _must_belong_together(path: Path) -> None:
         raise BadCertificate(
             f"the certificate and its key are of no use: {error.reason or 'not readable'}"
         ) from error
-
-
-def _sync(directory: Path) -> None:
-    folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _der(body: str) -> bytes:

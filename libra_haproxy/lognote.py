@@ -7,11 +7,11 @@ became of the first, goes under the same name: so each line is in one object.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from libra_common import durable
 from libra_haproxy.errors import DiskError
 
 SCHEMA = 1
@@ -74,19 +74,9 @@ def read(path: Path) -> Note:
 
 def write(path: Path, note: Note) -> None:
     """Put a note down, on disk for sure. Raises DiskError."""
-    new = path.with_name(path.name + ".new")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        new.unlink(missing_ok=True)
-        with os.fdopen(os.open(new, flags, 0o640), "w") as file:
-            json.dump({"schema": SCHEMA, **asdict(note)}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        new.rename(path)
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        durable.replace(
+            path, json.dumps({"schema": SCHEMA, **asdict(note)}).encode("ascii"), mode=0o640
+        )
     except OSError as error:
         raise DiskError(f"cannot write {path}: {error.strerror}") from error

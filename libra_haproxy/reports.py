@@ -21,7 +21,6 @@ Numbers only grow, over DELETE too, since they are not less than the millisecond
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
 from collections.abc import Mapping
@@ -31,6 +30,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from libra_common import durable
 from libra_haproxy.errors import DiskError, StateUnreadable
 from libra_haproxy.ledger import Books, Counts
 
@@ -141,20 +141,8 @@ class Reports:
             raise StateUnreadable(f"cannot read {self._path}: {error.strerror}") from error
 
     def _write(self, past: Past) -> None:
-        new = self._path.with_name(self._path.name + ".new")
         try:
-            new.unlink(missing_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-            with os.fdopen(os.open(new, flags, 0o640), "wb") as file:
-                file.write(encode(past))
-                file.flush()
-                os.fsync(file.fileno())
-            new.rename(self._path)
-            directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
+            durable.replace(self._path, encode(past), mode=0o640)
         except OSError as error:
             raise DiskError(f"cannot write {self._path}: {error.strerror}") from error
 

@@ -16,7 +16,6 @@ pair.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
@@ -26,6 +25,7 @@ from typing import Any
 import pydantic
 
 from libra_common.crash import crash_point
+from libra_common.durable import sync, write
 from libra_haproxy import reports
 from libra_haproxy.certificates import Certificates, named_by
 from libra_haproxy.errors import DiskError, InstanceInUse, StateUnreadable
@@ -243,27 +243,13 @@ class Store:
     def _write(self, path: Path, data: bytes, *, durable: bool = True) -> None:
         """Write a file anew and, where it shall be `durable`, wait until it is on disk."""
         try:
-            path.unlink(missing_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-            with os.fdopen(os.open(path, flags, 0o640), "wb") as file:
-                if self._group is not None:
-                    os.fchown(file.fileno(), -1, self._group)
-                file.write(data)
-                if durable:
-                    file.flush()
-                    os.fsync(file.fileno())
+            write(path, data, mode=0o640, group=self._group, durable=durable)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
             raise DiskError(f"cannot write {path}: {error.strerror}") from error
 
     def _sync(self) -> None:
         """Wait until the renames are on disk too."""
-        directory = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync(self._directory)
 
 
 def _new(path: Path) -> Path:

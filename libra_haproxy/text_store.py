@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from libra_common.crash import crash_point
+from libra_common.durable import sync, write
 from libra_haproxy.errors import DiskError, StateUnreadable
 
 SCHEMA = 1
@@ -112,27 +113,13 @@ class TextStore:
 
     def _write(self, path: Path, data: bytes, *, mode: int, durable: bool = True) -> None:
         try:
-            path.unlink(missing_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-            with os.fdopen(os.open(path, flags, mode), "wb") as file:
-                if self._group is not None:
-                    os.fchown(file.fileno(), -1, self._group)
-                file.write(data)
-                if durable:
-                    file.flush()
-                    os.fsync(file.fileno())
+            write(path, data, mode=mode, group=self._group, durable=durable)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
             raise DiskError(f"cannot write {path}: {error.strerror}") from error
 
     def _rename(self, old: Path, new: Path) -> None:
         try:
             old.rename(new)
-            directory = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
+            sync(self._directory)
         except OSError as error:
             raise DiskError(f"cannot write in {self._directory}: {error.strerror}") from error

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from libra_common import durable
 from libra_pool_mgm.clouds.errors import CloudUnavailable
 
 SCHEMA = 1
@@ -84,21 +84,14 @@ class Records(Generic[Record]):
     def write(self, record: Record) -> Record:
         """Write a record in the place of the one before, and return it."""
         self._folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-        path = self._path(record)
-        new = path.with_suffix(".new")
-        with new.open("w") as file:
-            json.dump({"schema": SCHEMA, **asdict(record)}, file, indent=2)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        new.rename(path)
-        self._sync()
+        text = json.dumps({"schema": SCHEMA, **asdict(record)}, indent=2) + "\n"
+        durable.replace(self._path(record), text.encode("ascii"), mode=0o644)
         return record
 
     def remove(self, record: Record) -> None:
         """Remove a record; one that is gone is no fault."""
         self._path(record).unlink(missing_ok=True)
-        self._sync()
+        durable.sync(self._folder)
 
     def _path(self, record: Record) -> Path:
         return self._folder / f"{record.stem}.json"
@@ -109,13 +102,6 @@ class Records(Generic[Record]):
             return _made(self._kind, said)
         except (ValueError, TypeError, KeyError) as error:
             raise CloudUnavailable(f"{path} cannot be understood: {error}") from error
-
-    def _sync(self) -> None:
-        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def _made(kind: type[Record], said: Mapping[str, Any]) -> Record:
