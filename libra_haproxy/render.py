@@ -18,6 +18,7 @@ import jinja2
 
 from libra_haproxy import downs, logsocket, tokens
 from libra_haproxy.model import LoadBalancer, Model, Monitor, MonitorType, Protocol, Server, Tls
+from libra_haproxy.skeleton import environment
 from libra_haproxy.tokens import Token
 
 _NO_DIGEST = tokens.digest("0" * 16)
@@ -92,25 +93,9 @@ def render(model: Model, *, suspended: bool, place: Place) -> Rendered:
     return Rendered(marked, digest, place.maxconn)
 
 
-def _only_tokens(value: object) -> object:
-    """Refuse to write anything that `tokens` has not made."""
-    if isinstance(value, Token):
-        return value
-    raise TypeError(f"not a token, so not written: {value!r}")
-
-
 @functools.cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("libra_haproxy"),
-        undefined=jinja2.StrictUndefined,
-        finalize=_only_tokens,
-        autoescape=False,  # noqa: S701 - not HTML; `finalize` lets only tokens through
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("haproxy.cfg.j2")
+    return environment("libra_haproxy").get_template("haproxy.cfg.j2")
 
 
 def _view(lb: LoadBalancer, place: Place) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 r"""The only way text enters HAProxy's file.
 
 A token is a string that one of these functions has made after matching it whole against the
-grammar of its place. The template engine refuses every other string (`render.py`), so nothing can
+grammar of its place. The template engine refuses every other string (`skeleton.py`), so nothing can
 be written that was not looked at here. What does not match is a programming error of the caller,
 who has validated long before: `BadToken`, never cleaned, never cut.
 

@@ -16,6 +16,7 @@ from typing import Any
 import jinja2
 
 from libra_haproxy import tokens
+from libra_haproxy.skeleton import environment
 from libra_haproxy.tokens import Token
 from libra_octavia import words
 from libra_octavia.model import (
@@ -191,22 +192,6 @@ def _has_table(pool: Pool) -> bool:
     return pool.persistence is not None and pool.persistence.type is not Sticky.HTTP_COOKIE
 
 
-def _only_tokens(value: object) -> object:
-    """Refuse to write anything that is no token."""
-    if isinstance(value, Token):
-        return value
-    raise TypeError(f"not a token, so not written: {value!r}")
-
-
 @functools.cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("libra_octavia"),
-        undefined=jinja2.StrictUndefined,
-        finalize=_only_tokens,
-        autoescape=False,  # noqa: S701 - not HTML; `finalize` lets only tokens through
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("haproxy.cfg.j2")
+    return environment("libra_octavia").get_template("haproxy.cfg.j2")
