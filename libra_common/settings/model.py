@@ -169,6 +169,12 @@ class OctaviaSettings:
     commit_timeout: int
     deadline: int
     stop_timeout: int
+    heartbeat_bind: HostPort
+    heartbeat_key: str
+    heartbeat_controllers: tuple[HostPort, ...]
+    heartbeat_silence: int
+    report_again: int
+    controllers: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

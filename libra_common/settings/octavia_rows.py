@@ -104,5 +104,75 @@ OCTAVIA_ROWS: tuple[Setting, ...] = (
         ),
         daemons=_OCTAVIA,
     ),
+    Setting(
+        section="octavia",
+        name="heartbeat_bind",
+        kind=values.Endpoint(),
+        default="0.0.0.0:5555",
+        help=(
+            "Where the agent listens for the heartbeats of devices, by UDP. They are received only"
+            " where heartbeat_key is set."
+        ),
+        daemons=_OCTAVIA,
+    ),
+    Setting(
+        section="octavia",
+        name="heartbeat_key",
+        kind=values.Text(words="text, any long and random one"),
+        default="",
+        help=(
+            "What heartbeats are signed with; devices are given it when they are built, and all"
+            " agents must have the same. Without one devices send no heartbeats, and Octavia"
+            " shows neither health nor statistics."
+        ),
+        secret=True,
+        daemons=_OCTAVIA,
+    ),
+    Setting(
+        section="octavia",
+        name="heartbeat_controllers",
+        kind=values.Several(values.Endpoint(default_port=5555), optional=True),
+        default="",
+        help=(
+            "Where devices send their heartbeats, one after the other: every agent as devices"
+            " reach it."
+        ),
+        daemons=_OCTAVIA,
+    ),
+    Setting(
+        section="octavia",
+        name="heartbeat_silence",
+        kind=values.Number(minimum=5, maximum=86400),
+        default="60",
+        unit="seconds",
+        help=(
+            "How long a device may be silent until its load balancer's operating status is ERROR;"
+            " it sends a heartbeat every 10 s."
+        ),
+        daemons=_OCTAVIA,
+    ),
+    Setting(
+        section="octavia",
+        name="report_again",
+        kind=values.Number(minimum=10, maximum=86400),
+        default="300",
+        unit="seconds",
+        help=(
+            "How often Octavia is told every operating status again, changed or not; changes are"
+            " told at once."
+        ),
+        daemons=_OCTAVIA,
+    ),
+    Setting(
+        section="octavia",
+        name="controllers",
+        kind=values.Number(minimum=1, maximum=256),
+        default="1",
+        help=(
+            "On how many machines an agent or Octavia's API runs. More than one need an inventory"
+            " in PostgreSQL, which --check-config then insists on."
+        ),
+        daemons=_OCTAVIA,
+    ),
 )
 """Part of the table."""
