@@ -15,9 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import web
 
+from libra_amphora import fence as fences
 from libra_amphora import tls
 from libra_amphora.api.base import Answer, Call, Json, Raw, Refused, Route
 from libra_amphora.errors import TransitionInProgress
+from libra_amphora.fence import Fence, OlderFence
 from libra_amphora.gate import Gate
 from libra_amphora.router import Found, NoSuchMethod, Router
 from libra_common.errors import LibraError
@@ -32,7 +34,7 @@ _READERS, _WRITERS = 8, 16
 
 
 class App:
-    """Answers requests by `routes`.
+    """Answers requests by `routes`; `fence` keeps controllers out whose time is over.
 
     `allowed` are the names of certificates that may call, none meaning all; `read_seconds` is how
     long a caller may take to send its request.
@@ -43,12 +45,14 @@ class App:
         *,
         routes: Iterable[Route],
         gate: Gate,
+        fence: Fence,
         allowed: Iterable[str] = (),
         read_seconds: float = 180.0,
         answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         self._router = Router(routes)
         self._gate = gate
+        self._fence = fence
         self._allowed = frozenset(allowed)
         self._read_seconds = read_seconds
         self._answer_seconds = answer_seconds
@@ -71,6 +75,8 @@ class App:
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller is answered
             answer = _error(error)
         response = _response(answer)
+        if self._fence.highest is not None:
+            response.headers[fences.HEADER] = str(self._fence.highest)
         if request.body_exists and not request.content.is_eof():
             # What was not read would be taken for the next request.
             response.force_close()
@@ -98,6 +104,7 @@ class App:
         route = found.route
         if route.guarded and self._gate.moving:
             raise TransitionInProgress
+        sent = _sent_fence(request)
         data = await asyncio.wait_for(_body(request, route), self._read_seconds)
         call = Call(
             version=found.version,
@@ -107,10 +114,17 @@ class App:
         )
         if route.fast:
             return route.handler(call)
+        sent = None if route.method == "GET" else sent
         pool = self._readers if route.method == "GET" else self._writers
         return await self._in_time(
-            asyncio.get_running_loop().run_in_executor(pool, self._run, route, call), route
+            asyncio.get_running_loop().run_in_executor(pool, self._fenced, route, call, sent), route
         )
+
+    def _fenced(self, route: Route, call: Call, sent: int | None) -> Answer:
+        if sent is None:
+            return self._run(route, call)
+        with self._fence.passed(sent):
+            return self._run(route, call)
 
     def _run(self, route: Route, call: Call) -> Answer:
         if not route.guarded:
@@ -126,6 +140,15 @@ class App:
         if route.late is not None:
             return route.late
         raise Refused(500, "Not finished in time", "it goes on; ask again what came of it")
+
+
+def _sent_fence(request: web.BaseRequest) -> int | None:
+    """The number that the caller sends along. Raises Refused."""
+    text = request.headers.get(fences.HEADER)
+    try:
+        return None if text is None else fences.number(text)
+    except ValueError as error:
+        raise Refused(400, "Invalid request", str(error)) from None
 
 
 async def _body(request: web.BaseRequest, route: Route) -> bytes:
@@ -150,6 +173,8 @@ def _error(error: Exception) -> Answer:
             return Answer(error.status, error.body)
         case TransitionInProgress():
             return Answer(503, {"message": str(error)})
+        case OlderFence():
+            return Answer(409, {"message": "Older fence", "details": str(error)})
         case TimeoutError():
             return Answer(408, {"message": "Request Timeout"})
         case web.RequestPayloadError():

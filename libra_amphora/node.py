@@ -26,6 +26,7 @@ from libra_amphora.app import App
 from libra_amphora.balancers import Balancers
 from libra_amphora.certificates import Certificates
 from libra_amphora.conf import AmphoraSettings
+from libra_amphora.fence import Fence
 from libra_amphora.files import in_memory
 from libra_amphora.gate import Gate
 from libra_amphora.heartbeat import Heartbeat
@@ -58,6 +59,7 @@ class Node:
             logging.getLogger(noisy).setLevel(logging.WARNING)
         self._settings = settings
         self.gate = Gate()
+        self.fence = Fence(path=own.state_dir / "fence.json")
         self.vault = Vault(directory=own.state_dir / "secrets", key_file=own.node_key)
         self.network = Network(netns=own.netns, state_dir=own.state_dir)
         self.keepalived = Keepalived(
@@ -123,6 +125,7 @@ class Node:
             authorities=self._settings.agent.agent_server_ca,
             oldest=self._settings.agent.agent_tls_protocol,
         )
+        self.fence.open()
         ping.install(own.state_dir)
         self._release = haproxy_version(self._settings.haproxy.haproxy_cmd)
         self.mutable.open()
@@ -204,6 +207,7 @@ class Node:
         self._app = App(
             routes=self.routes(),
             gate=self.gate,
+            fence=self.fence,
             allowed=settings.own.allowed_names,
             read_seconds=settings.agent.agent_request_read_timeout,
         )

@@ -90,6 +90,23 @@ class TextInstance:
         record = self._record
         return None if record is None else self._parsed(record.running or record.uploaded)
 
+    def in_force(self) -> bool:
+        """Whether HAProxy is seen to serve the text that was uploaded last.
+
+        False too where a change is under way that does not end soon.
+        """
+        if not self._changes.acquire(timeout=LOOK_SECONDS):
+            return False
+        try:
+            record, serving = self._record, self._serving
+            if record is None or serving is None or record.wanted is not Wanted.STARTED:
+                return False
+            return record.running == record.uploaded and self._digest() == serving.digest
+        except EngineError:
+            return False
+        finally:
+            self._changes.release()
+
     def answers(self) -> bool:
         """Whether HAProxy answers on its socket, in any state."""
         try:

@@ -17,6 +17,9 @@ from libra_haproxy.text_instance import TextInstance
 LOG = logging.getLogger(__name__)
 
 _SAID = {"start": "starting", "stop": "stopping", "reload": "reloading"}
+IN_FORCE = "X-Libra-In-Force"
+"""The header that says of a configuration whether HAProxy serves it now, `true` or `false`."""
+
 _VALID = "Configuration file is valid"
 
 
@@ -118,9 +121,13 @@ class BalancersApi:
     def _get(self, call: Call) -> Answer:
         instance = self._balancers.find(_id(call))
         record = instance.record if instance else None
-        if record is None:
+        if instance is None or record is None:
             raise not_found(call.version, _id(call))
-        return Answer(200, record.uploaded, {"ETag": _md5(record.uploaded.encode())})
+        headers = {
+            "ETag": _md5(record.uploaded.encode()),
+            IN_FORCE: str(instance.in_force()).lower(),
+        }
+        return Answer(200, record.uploaded, headers)
 
     def _act(self, call: Call) -> Answer:
         action, id_ = call.params["action"], _id(call)
