@@ -44,6 +44,8 @@ load_balancers = Table(
     Column("not_before", Float(53), nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("last_error", Text),
+    # When devices were last brought to what Octavia wants.
+    Column("served", Float(53)),
 )
 
 intents = Table(
@@ -102,4 +104,45 @@ totals = Table(
     Column("bytes_out", BigInteger, nullable=False),
     Column("request_errors", BigInteger, nullable=False),
     Column("total_connections", BigInteger, nullable=False),
+)
+
+beats = Table(
+    "beats",
+    metadata,
+    Column("amphora_id", _ID, primary_key=True),
+    Column("load_balancer_id", _ID, nullable=False, index=True),
+    # Which heartbeat was the last: how often the device has started, and its place since then.
+    Column("boot", BigInteger),
+    Column("sequence", BigInteger, nullable=False),
+    Column("heard", Float(53), nullable=False),
+    # What it said of listeners, pools and members, and the SHA-256 of that.
+    Column("words", Text, nullable=False),
+    Column("digest", String(64), nullable=False),
+)
+
+readings = Table(
+    "readings",
+    metadata,
+    # What a device's counters were when it was heard last.
+    Column("amphora_id", _ID, primary_key=True),
+    Column("listener_id", _ID, primary_key=True),
+    Column("load_balancer_id", _ID, nullable=False, index=True),
+    Column("active_connections", BigInteger, nullable=False),
+    Column("bytes_in", BigInteger, nullable=False),
+    Column("bytes_out", BigInteger, nullable=False),
+    Column("request_errors", BigInteger, nullable=False),
+    Column("total_connections", BigInteger, nullable=False),
+)
+
+reports = Table(
+    "reports",
+    metadata,
+    Column("load_balancer_id", _ID, primary_key=True),
+    # Until when somebody is telling Octavia of it; nobody else does meanwhile.
+    Column("busy_until", Float(53), nullable=False),
+    # What Octavia was told last, when, and from what that followed.
+    Column("told", JSON, nullable=False),
+    Column("told_at", Float(53), nullable=False),
+    Column("basis", String(64), nullable=False),
+    Column("counts", JSON, nullable=False),
 )
