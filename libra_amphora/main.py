@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 
 from libra_amphora.conf import PROG, AmphoraSettings, load
 from libra_amphora.node import Node
+from libra_common.complaint import complain
 from libra_common.daemon import Daemon, Readiness
-from libra_common.errors import LibraError, SettingsError
-from libra_common.exits import exit_code_of
+from libra_common.errors import LibraError
 
 LOG = logging.getLogger(__name__)
 
@@ -81,13 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         settings = read()
-    except SettingsError as error:
-        for fault in error.faults:
-            print(f"{PROG}: {fault}", file=sys.stderr)  # noqa: T201 - there is no log yet
-        return exit_code_of(error)
     except LibraError as error:
-        print(f"{PROG}: {error}", file=sys.stderr)  # noqa: T201 - there is no log yet
-        return exit_code_of(error)
+        return complain(PROG, error)
     return AmphoraDaemon(settings=settings, reread=read).main()
 
 

@@ -11,9 +11,9 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 
+from libra_common.complaint import complain
 from libra_common.daemon import Daemon, Readiness
 from libra_common.errors import LibraError, SettingsError
-from libra_common.exits import exit_code_of
 from libra_common.jobs import GearmanServer, Job, JobWorker
 from libra_common.settings import Settings, load
 from libra_octavia.agent.agent import Agent
@@ -180,10 +180,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = read()
     except LibraError as error:
-        faults = error.faults if isinstance(error, SettingsError) else (str(error),)
-        for fault in faults:
-            print(f"{PROG}: {fault}", file=sys.stderr)  # noqa: T201 - there is no log yet
-        return exit_code_of(error)
+        return complain(PROG, error)
     return OctaviaDaemon(settings=settings, reread=read).main()
 
 

@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from libra_common import logs
+from libra_common.complaint import complain
 from libra_common.daemon import Daemon, Readiness
-from libra_common.errors import LibraError, SettingsError
-from libra_common.exits import Exit, exit_code_of
+from libra_common.errors import LibraError
+from libra_common.exits import Exit
 from libra_common.settings import Settings, load
 from libra_pool_mgm.opening import open_cloud
 from libra_pool_mgm.service import Service, make_rules, make_sweeper
@@ -170,13 +171,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = read()
         if _SWEEP in arguments:
             return sweep_once(settings, dry_run=_DRY_RUN in arguments)
-    except SettingsError as error:
-        for fault in error.faults:
-            _complain(fault)
-        return exit_code_of(error)
     except LibraError as error:
-        _complain(str(error))
-        return exit_code_of(error)
+        return complain(PROG, error)
     if _DRY_RUN in arguments:
         _complain(f"{_DRY_RUN} is for {_SWEEP}")
         return Exit.USAGE

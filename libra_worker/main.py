@@ -8,9 +8,9 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 
+from libra_common.complaint import complain
 from libra_common.daemon import Daemon, Readiness
-from libra_common.errors import LibraError, SettingsError
-from libra_common.exits import exit_code_of
+from libra_common.errors import LibraError
 from libra_common.jobs import JobWorker
 from libra_common.settings import Settings, load
 from libra_worker.drivers.base import Driver
@@ -124,13 +124,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         settings = read()
-    except SettingsError as error:
-        for fault in error.faults:
-            print(f"{PROG}: {fault}", file=sys.stderr)  # noqa: T201 - there is no log yet
-        return exit_code_of(error)
     except LibraError as error:
-        print(f"{PROG}: {error}", file=sys.stderr)  # noqa: T201 - there is no log yet
-        return exit_code_of(error)
+        return complain(PROG, error)
     return WorkerDaemon(settings=settings, reread=read).main()
 
 
