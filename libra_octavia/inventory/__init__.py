@@ -6,14 +6,17 @@ date.
 
 from __future__ import annotations
 
+from libra_octavia.inventory.addresses import Addresses
 from libra_octavia.inventory.database import Database
 from libra_octavia.inventory.devices import Certificate, Device, Devices
 from libra_octavia.inventory.intents import Intent, Intents, Kind, Operation, Wish
 from libra_octavia.inventory.leases import Lease, Leases
 from libra_octavia.inventory.migrate import migrate
+from libra_octavia.inventory.ports import Port, Ports
 from libra_octavia.inventory.totals import Counts, Totals
 
 __all__ = [
+    "Addresses",
     "Certificate",
     "Counts",
     "Database",
@@ -25,6 +28,8 @@ __all__ = [
     "Lease",
     "Leases",
     "Operation",
+    "Port",
+    "Ports",
     "Totals",
     "Wish",
     "migrate",

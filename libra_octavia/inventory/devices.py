@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sqlalchemy import delete, insert, select, update
 
 from libra_octavia.inventory.database import Database, now
-from libra_octavia.inventory.tables import certificates, devices
+from libra_octavia.inventory.tables import certificates, devices, ports
+
+BUILDING, READY, LEAVING = "building", "ready", "leaving"
+"""The states of a device: on its way to serve, serving, to be taken away."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +20,8 @@ class Device:
     """A device: its name in the pool, whose it is, and how far it got.
 
     `state` is `building`, `ready` or `leaving`. `load_balancer_id` is None for one that serves
-    nobody. `amphora_id` is its id in heartbeats, `address` where its API is.
+    nobody. `amphora_id` is its id in heartbeats and the key of the job that builds it; until the
+    pool has told its name it is the `name` too. `address` is where its API is.
     """
 
     name: str
@@ -54,6 +58,37 @@ class Devices:
             if not connection.execute(found).rowcount:
                 connection.execute(insert(devices).values(created=now(), **values))
 
+    def named(self, device: Device, name: str) -> Device:
+        """Give a device the name that the pool has told, for all that is known of it."""
+        if device.name == name:
+            return device
+        renamed = replace(device, name=name)
+        with self._database.write() as connection:
+            there = connection.scalar(select(devices.c.name).where(devices.c.name == name))
+            if there is None:
+                connection.execute(insert(devices).values(created=now(), **asdict(renamed)))
+            for table in (certificates, ports):
+                connection.execute(
+                    update(table).where(table.c.device == device.name).values(device=name)
+                )
+            connection.execute(delete(devices).where(devices.c.name == device.name))
+        return renamed
+
+    def take_over(self, device: Device) -> None:
+        """Have a device serve, and those that did before leave, at one moment."""
+        with self._database.write() as connection:
+            connection.execute(
+                update(devices)
+                .where(
+                    devices.c.load_balancer_id == device.load_balancer_id,
+                    devices.c.name != device.name,
+                )
+                .values(state=LEAVING)
+            )
+            connection.execute(
+                update(devices).where(devices.c.name == device.name).values(state=READY)
+            )
+
     def of(self, load_balancer_id: str) -> Sequence[Device]:
         """The devices of a load balancer, by name."""
         return self._devices(devices.c.load_balancer_id == load_balancer_id)
@@ -63,8 +98,9 @@ class Devices:
         return self._devices()
 
     def remove(self, name: str) -> None:
-        """Forget a device and its certificates; none of that name is no fault."""
+        """Forget a device with all of it; none of that name is no fault."""
         with self._database.write() as connection:
+            connection.execute(delete(ports).where(ports.c.device == name))
             connection.execute(delete(certificates).where(certificates.c.device == name))
             connection.execute(delete(devices).where(devices.c.name == name))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Float,
     ForeignKey,
@@ -92,6 +93,30 @@ certificates = Table(
     Column("reference", Text, nullable=False),
     Column("not_after", Float(53), nullable=False),
     Index("ix_certificates_not_after", "not_after"),
+)
+
+ports = Table(
+    "ports",
+    metadata,
+    Column("device", String(255), ForeignKey("devices.name", ondelete="CASCADE"), primary_key=True),
+    # Empty where the load balancer names none.
+    Column("subnet", _ID, primary_key=True),
+    # The load balancer's addresses that it carries.
+    Column("addresses", JSON, nullable=False),
+    # What the pool said of it; empty while it is not known whether it was attached.
+    Column("port", JSON),
+    # Whether the device was seen to have it laid out as it is here.
+    Column("plugged", Boolean, nullable=False),
+    Column("idle_since", Float(53)),
+)
+
+addresses = Table(
+    "addresses",
+    metadata,
+    # Floating addresses; the address is empty while it is not known whether it was made.
+    Column("load_balancer_id", _ID, primary_key=True),
+    Column("ip", String(64)),
+    Column("created", Float(53), nullable=False),
 )
 
 totals = Table(
