@@ -6,16 +6,29 @@ them. A value that exists can be rendered.
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from enum import StrEnum
 
+from libra_octavia.l7 import Action, Policy
+from libra_octavia.tls import ListenerTls, Pem, PoolTls
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
 
 class Protocol(StrEnum):
-    """What a listener speaks; HTTPS is passed through as it comes."""
+    """What a listener speaks; HTTPS is passed through as it comes, PROMETHEUS gives metrics."""
 
     HTTP = "HTTP"
     HTTPS = "HTTPS"
     TCP = "TCP"
+    TERMINATED_HTTPS = "TERMINATED_HTTPS"
+    PROMETHEUS = "PROMETHEUS"
+
+    @property
+    def reads_http(self) -> bool:
+        """Whether requests are looked into."""
+        return self in (Protocol.HTTP, Protocol.TERMINATED_HTTPS, Protocol.PROMETHEUS)
 
 
 class PoolProtocol(StrEnum):
@@ -34,6 +47,7 @@ class Algorithm(StrEnum):
     ROUND_ROBIN = "ROUND_ROBIN"
     LEAST_CONNECTIONS = "LEAST_CONNECTIONS"
     SOURCE_IP = "SOURCE_IP"
+    SOURCE_IP_PORT = "SOURCE_IP_PORT"
 
 
 class MonitorType(StrEnum):
@@ -117,11 +131,45 @@ class Pool:
     members: tuple[Member, ...] = ()
     monitor: Monitor | None = None
     persistence: Persistence | None = None
+    tls: PoolTls | None = None
+
+
+class Header(StrEnum):
+    """Headers that are told to members, but for X-Forwarded-Port."""
+
+    FORWARDED_FOR = "X-Forwarded-For"
+    FORWARDED_PROTO = "X-Forwarded-Proto"
+    SSL_VERIFY = "X-SSL-Client-Verify"
+    SSL_HAS_CERT = "X-SSL-Client-Has-Cert"
+    SSL_DN = "X-SSL-Client-DN"
+    SSL_CN = "X-SSL-Client-CN"
+    SSL_ISSUER = "X-SSL-Issuer"
+    SSL_SHA1 = "X-SSL-Client-SHA1"
+    SSL_NOT_BEFORE = "X-SSL-Client-Not-Before"
+    SSL_NOT_AFTER = "X-SSL-Client-Not-After"
+
+    @property
+    def of_tls(self) -> bool:
+        """Whether it tells of a client's certificate."""
+        return self.value.startswith("X-SSL-")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrictTransport:
+    """What browsers are told about coming by TLS alone (RFC 6797); `max_age` is in seconds."""
+
+    max_age: int
+    subdomains: bool = False
+    preload: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listener:
-    """A port that clients come to. Times are in milliseconds; no `connections` means no limit."""
+    """A port that clients come to. Times are in milliseconds; no `connections` means no limit.
+
+    `policies` are in the order of their positions. `forwarded_port` is the port that members are
+    told. Clients come from the networks of `allowed`, from everywhere where there are none.
+    """
 
     id: str
     protocol: Protocol
@@ -133,6 +181,12 @@ class Listener:
     timeout_connect: int = 5_000
     timeout_member: int = 50_000
     timeout_inspect: int = 0
+    policies: tuple[Policy, ...] = ()
+    headers: tuple[Header, ...] = ()
+    forwarded_port: int | None = None
+    allowed: tuple[Network, ...] = ()
+    tls: ListenerTls | None = None
+    strict_transport: StrictTransport | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,3 +213,28 @@ class LoadBalancer:
             for listener in self.listeners
             if listener.enabled
         )
+
+    def behind(self, listener: Listener) -> tuple[Pool, ...]:
+        """The pools that a listener leads to, each once, those by its policies among them."""
+        led_to = {
+            policy.pool_id
+            for policy in listener.policies
+            if policy.action is Action.REDIRECT_TO_POOL and policy.in_force
+        }
+        return tuple(
+            pool
+            for pool in self.pools
+            if pool.enabled and (pool.id == listener.pool_id or pool.id in led_to)
+        )
+
+    @property
+    def pems(self) -> tuple[Pem, ...]:
+        """The files of certificates that serving needs, each once."""
+        found = [
+            pem
+            for listener, _ in self.serving
+            for tls in (listener.tls, *(pool.tls for pool in self.behind(listener)))
+            if tls is not None
+            for pem in tls.pems
+        ]
+        return tuple({pem.name: pem for pem in found}.values())
