@@ -16,13 +16,25 @@ CHECK_SECONDS = 4.5
 def check(*, haproxy: Path, config: Path, seconds: float = CHECK_SECONDS) -> None:
     """Return when HAProxy accepts the file.
 
-    Raises ConfigRefused with its complaints, HaproxyMissing, or HaproxyTimeout after `seconds`.
-    The environment is empty, so that a file has nothing to read from it.
+    Raises ConfigRefused with its complaints in one line, or what `refusal` raises.
+    """
+    said = refusal(haproxy=haproxy, config=config, seconds=seconds)
+    if said is not None:
+        words = alerts(said) or " ".join(said.split())[:2000]
+        raise ConfigRefused(f"HAProxy refuses the configuration: {words}")
+
+
+def refusal(*, haproxy: Path, config: Path, seconds: float) -> str | None:
+    """What HAProxy says of a file from which it would not start; None where it would.
+
+    Raises HaproxyMissing, or HaproxyTimeout after `seconds`. It is asked from where it runs
+    later, and with an empty environment, so that a file has nothing to read from it.
     """
     try:
         done = subprocess.run(
-            [str(haproxy), "-c", "-f", str(config)],
+            [str(haproxy.absolute()), "-c", "-f", str(config.absolute())],
             env={},
+            cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -35,9 +47,9 @@ def check(*, haproxy: Path, config: Path, seconds: float = CHECK_SECONDS) -> Non
         ) from error
     except OSError as error:
         raise HaproxyMissing(f"cannot run {haproxy}: {error.strerror}") from error
-    if done.returncode != 0:
-        said = alerts(done.stderr.decode("utf-8", "replace")) or f"exit status {done.returncode}"
-        raise ConfigRefused(f"HAProxy refuses the configuration: {said}")
+    if done.returncode == 0:
+        return None
+    return done.stderr.decode("utf-8", "replace").strip() or f"exit status {done.returncode}"
 
 
 def must_be_there(haproxy: Path) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 
-from libra_haproxy.errors import HaproxyMissing, HaproxyTimeout
+from libra_haproxy.check import refusal
 
 CHECK_SECONDS = 8.0
 """How long a check may take; a caller waits ten seconds."""
@@ -20,24 +19,7 @@ def complaints(*, haproxy: Path, config: Path, seconds: float = CHECK_SECONDS) -
 
     Raises HaproxyMissing, or HaproxyTimeout after `seconds`.
     """
-    try:
-        done = subprocess.run(
-            [str(haproxy), "-c", "-f", str(config)],
-            env={},
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            timeout=seconds,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise HaproxyTimeout(
-            f"HAProxy did not finish checking the configuration in {seconds:g} s"
-        ) from error
-    except OSError as error:
-        raise HaproxyMissing(f"cannot run {haproxy}: {error.strerror}") from error
-    if done.returncode == 0:
+    said = refusal(haproxy=haproxy, config=config, seconds=seconds)
+    if said is None:
         return None
-    said = _NOISE.sub("", _COLOURS.sub("", done.stderr.decode("utf-8", "replace")))
-    return said.strip()[:8000] or f"exit status {done.returncode}"
+    return _NOISE.sub("", _COLOURS.sub("", said)).strip()[:8000] or "it gives no reason"

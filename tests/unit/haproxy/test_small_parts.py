@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libra_haproxy import limits, ports
-from libra_haproxy.check import alerts, must_be_there
+from libra_haproxy.check import alerts, check, must_be_there
 from libra_haproxy.deadline import Deadline
 from libra_haproxy.errors import (
+    ConfigRefused,
     EngineError,
     HaproxyDown,
     HaproxyMissing,
@@ -31,6 +32,7 @@ from libra_haproxy.ports import Listen, refuse_unusable
 from libra_haproxy.privileges import identity, may_listen_on_low_ports
 from libra_haproxy.readings import UnexpectedAnswer, parse_processes
 from libra_haproxy.runtime import Worker, ask
+from libra_haproxy.text_check import complaints
 from libra_haproxy.turnstile import Turnstile
 from libra_messages.codes import Code
 from tests.support.ports import free_port
@@ -244,3 +246,20 @@ def test_what_haproxy_complains_of_is_told_without_its_frame() -> None:
     )
     assert alerts(said) == "config : parsing [x:3] : unknown keyword 'a'"
     assert alerts("") == ""
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [("echo '[ALERT]    (7) : no room' >&2; exit 1", "no room"),
+     ("printf 'no such\nlibrary' >&2; exit 127", "no such library"),
+     ("exit 3", "exit status 3")],
+)  # fmt: skip
+def test_whatever_a_check_ends_with_its_refusal_says_why(
+    tmp_path: Path, script: str, words: str
+) -> None:
+    program = tmp_path / "haproxy"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    with pytest.raises(ConfigRefused, match=f"HAProxy refuses the configuration: {words}$"):
+        check(haproxy=program, config=tmp_path / "x")
+    assert complaints(haproxy=program, config=tmp_path / "x")
