@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from libra_haproxy.errors import StartFailed
+from libra_haproxy.errors import DiskError, StartFailed
 
 _CAPABILITY = "+net_bind_service"
 _CAPABILITY_BIT = 10  # CAP_NET_BIND_SERVICE, capabilities(7)
@@ -72,3 +72,14 @@ def identity(*, user: str, group: str) -> Identity:
     except KeyError as error:
         raise StartFailed(f"there is no group {group!r} to run HAProxy as") from error
     return Identity(entry.pw_uid, gid)
+
+
+def own(directory: Path, who: Identity) -> None:
+    """Make a directory that HAProxy and its keeper write in, and nobody else. Raises DiskError."""
+    try:
+        directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+        if who.user is not None and who.group is not None:
+            os.chown(directory, who.user, who.group)
+            directory.chmod(0o770)
+    except OSError as error:
+        raise DiskError(f"cannot use {directory}: {error.strerror}") from error

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import resource
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from libra_haproxy.errors import DiskError
 from libra_haproxy.keeper_client import KeeperClient
 from libra_haproxy.logbounds import Bounds
-from libra_haproxy.privileges import Identity, identity
+from libra_haproxy.privileges import identity, own
 from libra_haproxy.process import Process
 from libra_haproxy.runtime import Master, Worker
 from libra_haproxy.store import Store
@@ -46,9 +44,9 @@ def make_text_instance(settings: TextInstanceSettings, *, files: Files) -> TextI
     who = replace(identity(user=settings.user, group=settings.group), netns=settings.netns)
     owner = Store(directory=settings.state_dir, group=who.group)
     store = TextStore(directory=settings.state_dir, group=who.group)
-    _own(settings.run_dir, who)
-    _own(owner.ledger.parent, who)
-    _own(settings.state_dir / "logs", who)
+    own(settings.run_dir, who)
+    own(owner.ledger.parent, who)
+    own(settings.state_dir / "logs", who)
     keeper = KeeperClient(
         run_dir=settings.run_dir,
         config=store.config,
@@ -89,14 +87,3 @@ def _place(settings: TextInstanceSettings, files: Files) -> Callable[[str], Text
         )
 
     return place
-
-
-def _own(directory: Path, who: Identity) -> None:
-    """Make a directory that HAProxy and its keeper write in, and nobody else."""
-    try:
-        directory.mkdir(mode=0o750, parents=True, exist_ok=True)
-        if who.user is not None and who.group is not None:
-            os.chown(directory, who.user, who.group)
-            directory.chmod(0o770)
-    except OSError as error:
-        raise DiskError(f"cannot use {directory}: {error.strerror}") from error
