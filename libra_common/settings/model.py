@@ -67,6 +67,7 @@ class HaproxySettings:
     log_rotate_bytes: int
     logfile: Path | None
     syslog_socket: Path
+    keeper: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -175,6 +176,17 @@ class OctaviaSettings:
     heartbeat_silence: int
     report_again: int
     controllers: int
+    pool_function: str
+    pool_build_timeout: int
+    pool_timeout: int
+    ca_dir: Path
+    certificate_days: int
+    device_port: int
+    device_connect_timeout: int
+    device_timeout: int
+    device_boot_timeout: int
+    vip: str
+    security_groups: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -27,8 +27,8 @@ OCTAVIA_ROWS: tuple[Setting, ...] = (
         kind=values.Text(words="name of a Python module"),
         default="",
         help=(
-            "The dotted name of the Python module whose `make_devices` brings the devices that"
-            " serve load balancers. The agent does not start without one; the driver needs none."
+            "The dotted name of a Python module whose `make_devices` brings the devices that serve"
+            " load balancers. Empty: they come from the pool manager."
         ),
         daemons=_OCTAVIA,
     ),

@@ -10,6 +10,7 @@ import socket
 from libra_common.settings import values
 from libra_common.settings.local_rows import LOCAL_ROWS
 from libra_common.settings.nova_rows import NOVA_ROWS
+from libra_common.settings.octavia_device_rows import OCTAVIA_DEVICE_ROWS
 from libra_common.settings.octavia_rows import OCTAVIA_ROWS
 from libra_common.settings.sections import Setting
 
@@ -19,7 +20,10 @@ WORKER = "libra_worker"
 POOL_MANAGER = "libra_pool_mgm"
 """The daemon that builds devices."""
 
-_NODE = frozenset({WORKER})
+KEEPER = "libra_keeper"
+"""What a service manager starts as HAProxy's parent; it reads the worker's settings."""
+
+_NODE = frozenset({WORKER, KEEPER})
 _POOL = frozenset({POOL_MANAGER})
 _TLS = (
     " TLS is used when key, certificate and CA are all set; setting only some of them is an"
@@ -326,6 +330,17 @@ TABLE: tuple[Setting, ...] = (
         kind=values.FilePath(),
         default="/dev/log",
         help="The socket of the syslog that writes logfile; not used without one.",
+        daemons=_NODE,
+    ),
+    Setting(
+        section="worker:haproxy",
+        name="keeper",
+        kind=values.Choice("own", "service"),
+        default="own",
+        help=(
+            "Who starts HAProxy's keeper: the worker itself, or a service of its own that runs"
+            " libra_keeper with the same settings, as under systemd."
+        ),
         daemons=_NODE,
     ),
     Setting(
@@ -665,6 +680,7 @@ TABLE: tuple[Setting, ...] = (
     *LOCAL_ROWS,
     *NOVA_ROWS,
     *OCTAVIA_ROWS,
+    *OCTAVIA_DEVICE_ROWS,
 )
 
 DAEMONS: frozenset[str] = frozenset().union(*(setting.daemons for setting in TABLE))
