@@ -122,7 +122,10 @@ def load(argv: Sequence[str]) -> AmphoraSettings:
     asked = _command_line().parse_args(list(argv))
     files = tuple(path.absolute() for path in asked.config_file)
     if not asked.check_config:
-        return read(files)
+        settings = read(files)
+        if asked.daemon:
+            return replace(settings, default=replace(settings.default, daemon=True))
+        return settings
     try:
         read(files)
     except SettingsError as error:
@@ -227,5 +230,10 @@ def _command_line() -> argparse.ArgumentParser:
         "--check-config",
         action="store_true",
         help="check the settings, then exit with 0 or 78",
+    )
+    parser.add_argument(
+        "--daemon",
+        action="store_true",
+        help="detach from the terminal, as [DEFAULT] daemon; returns once the API is served",
     )
     return parser

@@ -46,8 +46,16 @@ class KeeperStatus:
     lines_dropped: int
 
 
+OFF_NAME = "keeper.off"
+"""In the run directory: the keeper was told to stop, and a service must not start it again."""
+
+
 class KeeperClient:
-    """Speaks to the keeper of one run directory; starts it as `identity`."""
+    """Speaks to the keeper of one run directory; starts it as `identity`.
+
+    Where the keeper `is_service`, a service manager starts it as soon as there is something to
+    serve (`libra_keeper`), and it is only waited for.
+    """
 
     def __init__(
         self,
@@ -60,7 +68,10 @@ class KeeperClient:
         haproxy: Path,
         identity: Identity,
         logfile: Path | None = None,
+        is_service: bool = False,
     ) -> None:
+        self._is_service = is_service
+        self._off = run_dir / OFF_NAME
         self._run_dir = run_dir
         self._ledger = ledger
         self._logs = logs
@@ -79,6 +90,8 @@ class KeeperClient:
 
     def stop(self) -> None:
         """Stop HAProxy and its keeper, and wait until both are gone; none running is no fault."""
+        if self._is_service:
+            self._off.touch(mode=0o640)
         self._ask("stop", seconds=_STOP_SECONDS)
         self._wait_until_gone()
         self._reap()
@@ -119,34 +132,52 @@ class KeeperClient:
 
         Returns when it answers. Raises StartFailed with its last words.
         """
-        self._reap()
         mark = self.log_mark()
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        log = os.open(self._log, flags, 0o640)
-        try:
-            child = subprocess.Popen(
-                [*self._identity.prefix(), *_python(), *self._arguments()],
-                env={},
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise StartFailed(f"cannot start the keeper: {error.strerror}") from error
-        finally:
-            os.close(log)
-        self._children.append(child)
+        self._off.unlink(missing_ok=True)
+        child = None if self._is_service else self._spawn()
         deadline = Deadline.after(_START_SECONDS)
         while not deadline.passed:
             status = self.status()
             if status is not None:
                 return status
-            if child.poll() is not None:
+            if child is not None and child.poll() is not None:
                 break
             time.sleep(0.01)
+        if child is None:
+            raise StartFailed("the service of HAProxy's keeper (libra_keeper) does not run")
         raise StartFailed(f"the keeper did not start: {self.log_since(mark).strip()[-500:]}")
+
+    @property
+    def command(self) -> list[str]:
+        """The words that run a keeper, as whoever calls."""
+        return [*_python(), *self._arguments()]
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is something to serve, and nobody has said that it shall not be."""
+        return self._config.exists() and not self._off.exists()
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        self._reap()
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+            log = os.open(self._log, flags, 0o640)
+            try:
+                child = subprocess.Popen(
+                    [*self._identity.prefix(), *self.command],
+                    env={},
+                    cwd="/",
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+            finally:
+                os.close(log)
+        except OSError as error:
+            raise StartFailed(f"cannot start the keeper: {error.strerror}") from error
+        self._children.append(child)
+        return child
 
     def log_mark(self) -> int:
         """The present end of the log, for `log_since`."""

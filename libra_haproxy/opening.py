@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import resource
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from libra_haproxy import downs
 from libra_haproxy.downs import Downs
-from libra_haproxy.errors import DiskError
 from libra_haproxy.instance import Instance
 from libra_haproxy.keeper_client import KeeperClient
 from libra_haproxy.lingering import Lingering
 from libra_haproxy.logbounds import Bounds
 from libra_haproxy.logshelf import LogShelf
 from libra_haproxy.ports import default_bind
-from libra_haproxy.privileges import Identity, identity
+from libra_haproxy.privileges import Identity, identity, own
 from libra_haproxy.process import Process
 from libra_haproxy.runtime import Master, Worker
 from libra_haproxy.service import Service
@@ -31,7 +29,8 @@ class InstanceSettings:
     `log_dir` and kept within `log_bounds`; where a `logfile` is given, HAProxy logs to
     `syslog_socket` and they are taken from that file. `bind` are IP addresses, none meaning all.
     `user` and `group` are changed to when the daemon is root. `maxconn` is the most connections.
-    `linger` is how long those of a replaced process may go on, in seconds.
+    `linger` is how long those of a replaced process may go on, in seconds. With `keeper_service`
+    the keeper is a service of its own, see `KeeperClient`.
     """
 
     haproxy: Path
@@ -46,6 +45,7 @@ class InstanceSettings:
     logfile: Path | None = None
     syslog_socket: Path = Path("/dev/log")
     linger: float = 43_200.0
+    keeper_service: bool = False
 
 
 def make_instance(settings: InstanceSettings) -> Instance:
@@ -55,22 +55,8 @@ def make_instance(settings: InstanceSettings) -> Instance:
     """
     who = identity(user=settings.user, group=settings.group)
     store = Store(directory=settings.state_dir, group=who.group)
-    _own(settings.run_dir, who)
-    _own(store.ledger.parent, who)
-    # A directory of its own: HAProxy's user may write in it, and nothing else is there.
-    logs = settings.log_dir / "access"
-    _own(logs, who)
+    keeper = _keeper(settings, store, who)
     admin_socket = settings.run_dir / "admin.sock"
-    keeper = KeeperClient(
-        run_dir=settings.run_dir,
-        config=store.config,
-        ledger=store.ledger,
-        logs=logs,
-        log_bounds=settings.log_bounds,
-        logfile=settings.logfile,
-        haproxy=settings.haproxy,
-        identity=who,
-    )
     master = Master(socket_path=settings.run_dir / "master.sock")
     service = Service(
         process=Process(
@@ -80,7 +66,7 @@ def make_instance(settings: InstanceSettings) -> Instance:
             downs=Downs(admin_socket.with_name(downs.NAME)),
         ),
         syslog=settings.syslog_socket if settings.logfile else None,
-        logs=LogShelf(logs, seal=keeper.seal, bounds=settings.log_bounds),
+        logs=LogShelf(_logs(settings), seal=keeper.seal, bounds=settings.log_bounds),
         haproxy=settings.haproxy,
         bind=settings.bind or default_bind(),
         admin_socket=admin_socket,
@@ -92,12 +78,28 @@ def make_instance(settings: InstanceSettings) -> Instance:
     return Instance(store=store, service=service)
 
 
-def _own(directory: Path, who: Identity) -> None:
-    """Make a directory that HAProxy and its keeper write in, and nobody else."""
-    try:
-        directory.mkdir(mode=0o750, parents=True, exist_ok=True)
-        if who.user is not None and who.group is not None:
-            os.chown(directory, who.user, who.group)
-            directory.chmod(0o770)
-    except OSError as error:
-        raise DiskError(f"cannot use {directory}: {error.strerror}") from error
+def make_keeper(settings: InstanceSettings) -> KeeperClient:
+    """Build what speaks to the keeper of the Instance alone. Raises as `make_instance` does."""
+    who = identity(user=settings.user, group=settings.group)
+    return _keeper(settings, Store(directory=settings.state_dir, group=who.group), who)
+
+
+def _keeper(settings: InstanceSettings, store: Store, who: Identity) -> KeeperClient:
+    # HAProxy's user may write in these, and nothing else is there.
+    for directory in (settings.run_dir, store.ledger.parent, _logs(settings)):
+        own(directory, who)
+    return KeeperClient(
+        run_dir=settings.run_dir,
+        config=store.config,
+        ledger=store.ledger,
+        logs=_logs(settings),
+        log_bounds=settings.log_bounds,
+        logfile=settings.logfile,
+        haproxy=settings.haproxy,
+        identity=who,
+        is_service=settings.keeper_service,
+    )
+
+
+def _logs(settings: InstanceSettings) -> Path:
+    return settings.log_dir / "access"

@@ -28,29 +28,33 @@ def make_driver(settings: Settings) -> Driver:
     """
     if settings.worker.driver != "haproxy":
         raise SettingsError(f"[worker] driver: there is no driver {settings.worker.driver!r}")
-    haproxy = settings.haproxy
-    instance = make_instance(
-        InstanceSettings(
-            haproxy=haproxy.haproxy,
-            state_dir=haproxy.state_dir,
-            run_dir=haproxy.run_dir,
-            log_dir=haproxy.log_dir,
-            logfile=haproxy.logfile,
-            syslog_socket=haproxy.syslog_socket,
-            log_bounds=Bounds(
-                most_bytes=haproxy.log_max_bytes,
-                most_seconds=haproxy.log_max_age,
-                free_percent=haproxy.log_free_percent,
-                file_bytes=haproxy.log_rotate_bytes,
-            ),
-            bind=haproxy.bind_address,
-            user=haproxy.user,
-            group=haproxy.group,
-            maxconn=haproxy.maxconn,
-            linger=haproxy.linger,
-        )
-    )
+    instance = make_instance(instance_settings(settings))
     return HaproxyDriver(instance=instance, door=f"libra_worker {settings.worker.name}")
+
+
+def instance_settings(settings: Settings) -> InstanceSettings:
+    """What [worker:haproxy] says, as the engine takes it."""
+    haproxy = settings.haproxy
+    return InstanceSettings(
+        haproxy=haproxy.haproxy,
+        state_dir=haproxy.state_dir,
+        run_dir=haproxy.run_dir,
+        log_dir=haproxy.log_dir,
+        logfile=haproxy.logfile,
+        syslog_socket=haproxy.syslog_socket,
+        log_bounds=Bounds(
+            most_bytes=haproxy.log_max_bytes,
+            most_seconds=haproxy.log_max_age,
+            free_percent=haproxy.log_free_percent,
+            file_bytes=haproxy.log_rotate_bytes,
+        ),
+        bind=haproxy.bind_address,
+        user=haproxy.user,
+        group=haproxy.group,
+        maxconn=haproxy.maxconn,
+        linger=haproxy.linger,
+        keeper_service=haproxy.keeper == "service",
+    )
 
 
 def make_controller(settings: Settings, driver: Driver) -> Controller:
