@@ -240,6 +240,15 @@ def test_running_file_leaves_out_what_is_the_nodes_to_say() -> None:
         assert ours in running
 
 
+def test_system_authorities_are_read_only_where_the_sender_asks_for_them() -> None:
+    # Given a sender who has HAProxy's own HTTP client verify whom it asks
+    asked = "    httpclient.ssl.verify required"
+    # When the running file is made
+    lines = derive(parse(f"global\n{asked}\n"), place()).text.split("\n")
+    # Then ours, which needs no authorities, comes first, and HAProxy goes by the sender's
+    assert lines.index("    httpclient.ssl.verify none") < lines.index(asked)
+
+
 def test_each_defaults_section_gets_our_options() -> None:
     derived = derive(parse("defaults\n    mode http\ndefaults\n    mode tcp\n"), place())
     lines = derived.text.split("\n")
