@@ -190,6 +190,29 @@ class OctaviaSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class GateSettings:
+    """[gate]: what stands before gearmand. Times are in seconds, `packet_limit` is in bytes.
+
+    The gate itself insists on the three TLS files; other daemons read none of this.
+    """
+
+    bind: tuple[HostPort, ...]
+    gearmand: tuple[HostPort, ...]
+    ssl_key: Path | None
+    ssl_cert: Path | None
+    ssl_ca: Path | None
+    crl: Path | None
+    pid: Path
+    stop_timeout: int
+    handshake_timeout: int
+    packet_timeout: int
+    packet_limit: int
+    packets_per_second: int
+    connections: int
+    connections_per_name: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """All settings of a daemon, each section by its own name."""
 
@@ -202,3 +225,4 @@ class Settings:
     local: LocalSettings
     nova: NovaSettings
     octavia: OctaviaSettings
+    gate: GateSettings

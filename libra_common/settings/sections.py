@@ -122,5 +122,12 @@ SECTIONS = {
             result=model.OctaviaSettings,
             help="Libra as a provider of OpenStack's Octavia.",
         ),
+        Section(
+            name="gate",
+            field="gate",
+            prefix="gate",
+            result=model.GateSettings,
+            help="The gate: mutual TLS in front of gearmand, and who may do what there.",
+        ),
     )
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 
 from libra_common.settings import values
+from libra_common.settings.gate_rows import GATE_ROWS
 from libra_common.settings.local_rows import LOCAL_ROWS
 from libra_common.settings.nova_rows import NOVA_ROWS
 from libra_common.settings.octavia_device_rows import OCTAVIA_DEVICE_ROWS
@@ -681,6 +682,7 @@ TABLE: tuple[Setting, ...] = (
     *NOVA_ROWS,
     *OCTAVIA_ROWS,
     *OCTAVIA_DEVICE_ROWS,
+    *GATE_ROWS,
 )
 
 DAEMONS: frozenset[str] = frozenset().union(*(setting.daemons for setting in TABLE))
