@@ -13,14 +13,13 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from aiohttp import web
-
 from libra_amphora import fence as fences
 from libra_amphora import tls
 from libra_amphora.api.base import Answer, Call, Json, Raw, Refused, Route
 from libra_amphora.errors import TransitionInProgress
 from libra_amphora.fence import Fence, OlderFence
 from libra_amphora.gate import Gate
+from libra_amphora.http import web
 from libra_amphora.router import Found, NoSuchMethod, Router
 from libra_common.errors import LibraError
 

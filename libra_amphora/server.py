@@ -18,10 +18,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
-
 from libra_amphora.errors import AmphoraError
+from libra_amphora.http import RequestHandler, web
 
 LOG = logging.getLogger(__name__)
 
