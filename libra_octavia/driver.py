@@ -8,7 +8,8 @@ signatures are octavia-lib's (provider_base), which octavia-lib's errors are rai
 # ruff: noqa: ARG002 - the arguments are octavia-lib's, needed or not
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from octavia_lib.api.drivers import provider_base
@@ -16,11 +17,12 @@ from octavia_lib.api.drivers import provider_base
 from libra_octavia import wishes
 from libra_octavia.inventory import Kind, Operation, Wish
 from libra_octavia.objects import (
-    Fault,
     read_listener,
     read_member,
     read_monitor,
+    read_policy,
     read_pool,
+    read_rule,
     read_vip,
 )
 from libra_octavia.objects.fields import merged, plain
@@ -31,11 +33,9 @@ from libra_octavia.objects.load_balancer import (
     check_zone,
     refuse,
 )
-from libra_octavia.refusals import not_implemented, told, unsupported
+from libra_octavia.refusals import not_implemented, told
 from libra_octavia.shared import shared
 from libra_octavia.translate import translate
-
-_L7 = (Fault("l7policies", "L7 policies and rules are not supported by this provider yet"),)
 
 
 class LibraProviderDriver(provider_base.ProviderDriver):  # type: ignore[misc]
@@ -171,29 +171,33 @@ class LibraProviderDriver(provider_base.ProviderDriver):  # type: ignore[misc]
 
     # -- L7 policies and rules ---------------------------------------------------------------
 
-    def l7policy_create(self, l7policy: Any) -> NoReturn:
-        """Refuse by name."""
-        raise unsupported(_L7, f"create L7 policy {plain(l7policy).get('l7policy_id')}")
+    def l7policy_create(self, l7policy: Any) -> None:
+        """Create an L7 policy, with the rules that come with it."""
+        with told(f"create L7 policy {plain(l7policy).get('l7policy_id')}"):
+            read_policy(l7policy)
+            _record(wishes.wish(Operation.CREATE, Kind.L7_POLICY, l7policy))
 
     def l7policy_delete(self, l7policy: Any) -> None:
-        """Delete an L7 policy, which one created together with its load balancer can have left."""
+        """Delete an L7 policy with all its rules."""
         self._delete(Kind.L7_POLICY, l7policy)
 
-    def l7policy_update(self, old_l7policy: Any, new_l7policy: Any) -> NoReturn:
-        """Refuse by name."""
-        raise unsupported(_L7, f"update L7 policy {plain(old_l7policy).get('l7policy_id')}")
+    def l7policy_update(self, old_l7policy: Any, new_l7policy: Any) -> None:
+        """Change an L7 policy's own fields."""
+        self._update(Kind.L7_POLICY, old_l7policy, new_l7policy)
 
-    def l7rule_create(self, l7rule: Any) -> NoReturn:
-        """Refuse by name."""
-        raise unsupported(_L7, f"create L7 rule {plain(l7rule).get('l7rule_id')}")
+    def l7rule_create(self, l7rule: Any) -> None:
+        """Create an L7 rule."""
+        with told(f"create L7 rule {plain(l7rule).get('l7rule_id')}"):
+            read_rule(l7rule)
+            _record(wishes.wish(Operation.CREATE, Kind.L7_RULE, l7rule))
 
     def l7rule_delete(self, l7rule: Any) -> None:
         """Delete an L7 rule."""
         self._delete(Kind.L7_RULE, l7rule)
 
-    def l7rule_update(self, old_l7rule: Any, new_l7rule: Any) -> NoReturn:
-        """Refuse by name."""
-        raise unsupported(_L7, f"update L7 rule {plain(old_l7rule).get('l7rule_id')}")
+    def l7rule_update(self, old_l7rule: Any, new_l7rule: Any) -> None:
+        """Change an L7 rule."""
+        self._update(Kind.L7_RULE, old_l7rule, new_l7rule)
 
     # -- flavors and availability zones ------------------------------------------------------
 
@@ -229,17 +233,32 @@ class LibraProviderDriver(provider_base.ProviderDriver):  # type: ignore[misc]
             _record(wishes.wish(operation, kind, one))
 
 
-_READERS = {
-    Kind.LISTENER: read_listener,
-    Kind.POOL: read_pool,
+_READERS: dict[Kind, Callable[[dict[str, Any]], object]] = {
+    # The certificates of before may be missing, since Octavia fetches only what is new.
+    Kind.LISTENER: functools.partial(read_listener, whole=False),
+    Kind.POOL: functools.partial(read_pool, whole=False),
     Kind.MEMBER: read_member,
     Kind.HEALTH_MONITOR: read_monitor,
+    Kind.L7_POLICY: read_policy,
+    Kind.L7_RULE: read_rule,
 }
 
 
 def _alone(one: dict[str, Any]) -> dict[str, Any]:
-    """An object without those below it, which this call does not change."""
-    return {name: value for name, value in one.items() if name not in ("members", "healthmonitor")}
+    """An object without those below it, which this call does not change.
+
+    Nor with the contents of a certificate whose reference is gone.
+    """
+    return {
+        name: value
+        for name, value in one.items()
+        if name not in ("members", "healthmonitor", "default_pool", "l7policies", "rules")
+        and not (name.endswith("_data") and not _refers(one, name.removesuffix("_data")))
+    }
+
+
+def _refers(one: dict[str, Any], container: str) -> bool:
+    return f"{container}_ref" in one or f"{container}_refs" in one
 
 
 def _record(wish: Wish) -> None:

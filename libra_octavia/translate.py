@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from libra_octavia.l7 import Action, Policy
 from libra_octavia.model import (
     Listener,
     LoadBalancer,
@@ -20,7 +21,9 @@ from libra_octavia.objects import (
     read_listener,
     read_member,
     read_monitor,
+    read_policy,
     read_pool,
+    read_rule,
     read_vip,
 )
 from libra_octavia.objects.fields import is_set, plain
@@ -36,6 +39,8 @@ _LEADS_TO = {
         PoolProtocol.PROXYV2,
     },
     Protocol.TCP: set(PoolProtocol),
+    Protocol.TERMINATED_HTTPS: {PoolProtocol.HTTP, PoolProtocol.PROXY, PoolProtocol.PROXYV2},
+    Protocol.PROMETHEUS: set(),
 }
 """Which pools a listener may lead to, as Octavia's API has it."""
 
@@ -75,15 +80,10 @@ def servable(tree: object, *, without: Collection[str] = ()) -> Servable:
     name, addresses, enabled = read_vip(tree)
     reading = _Reading(without)
     pools = {pool.id: pool for pool in map(reading.pool, pools_of(tree)) if pool is not None}
-    listeners = reading.many(plain(tree).get("listeners", ()), "listener_id", read_listener)
-    kept = []
-    for listener in listeners:
-        faults = tuple(_misfits(listener, pools.get(listener.pool_id or "")))
-        if faults:
-            reading.refused[listener.id] = Unsupported(f"listener {listener.id}", faults)
-        else:
-            leads = listener.pool_id in pools
-            kept.append(listener if leads else replace(listener, pool_id=None))
+    listeners = (
+        reading.listener(one, pools) for one in plain(tree).get("listeners", ()) if is_set(one)
+    )
+    kept = [listener for listener in listeners if listener is not None]
     balancer = LoadBalancer(
         id=name,
         addresses=addresses,
@@ -100,6 +100,7 @@ class _Reading:
     def __init__(self, without: Collection[str]) -> None:
         self.refused: dict[str, Unsupported] = {}
         self._without = without
+        self._open: set[str] = set()  # listeners that would let in what they are to reject
 
     def many(
         self, sources: Iterable[Any], id_field: str, read: Callable[[object], T]
@@ -118,6 +119,61 @@ class _Reading:
             members=self.many(members, "member_id", read_member),
             monitor=monitor and self._one(monitor, "healthmonitor_id", read_monitor),
         )
+
+    def listener(self, source: Any, pools: Mapping[str, Pool]) -> Listener | None:
+        fields = plain(source)
+        policies = fields.pop("l7policies", ())
+        listener = self._one(fields, "listener_id", read_listener)
+        if listener is None:
+            return None
+        found = [self._policy(one, listener, pools) for one in policies]
+        faults = tuple(_misfits(listener, pools.get(listener.pool_id or ""), "default_pool_id"))
+        if listener.id in self._open:
+            # Whoever is to be kept out would come in.
+            faults += (Fault("l7policies", "one that rejects requests cannot be served"),)
+        if faults:
+            self.refused[listener.id] = Unsupported(f"listener {listener.id}", faults)
+            return None
+        kept = [policy for policy in found if policy is not None]
+        return replace(
+            listener,
+            pool_id=listener.pool_id if listener.pool_id in pools else None,
+            policies=tuple(sorted(kept, key=lambda one: (one.position, one.id))),
+        )
+
+    def _policy(self, source: Any, listener: Listener, pools: Mapping[str, Pool]) -> Policy | None:
+        """A policy with all its rules; without one of them it would match more than it should."""
+        fields = plain(source)
+        rules = fields.pop("rules", ())
+        policy = self._one(fields, "l7policy_id", read_policy)
+        if policy is None:
+            if str(fields.get("l7policy_id", "")) in self.refused:
+                self._left_out(fields, listener)
+            return None
+        before = set(self.refused)
+        found = self.many(rules, "l7rule_id", read_rule)
+        faults = tuple(
+            Fault("rules", f"{name} cannot be served")
+            for name in self.refused
+            if name not in before
+        )
+        if not listener.protocol.reads_http:
+            faults += (Fault("listener_id", f"a listener of {listener.protocol} has no policies"),)
+        elif policy.action is Action.REDIRECT_TO_POOL:
+            pool = pools.get(policy.pool_id or "")
+            if pool is None:
+                return None
+            faults += tuple(_misfits(listener, pool, "redirect_pool_id"))
+        if not faults:
+            return replace(policy, rules=found)
+        self.refused[policy.id] = Unsupported(f"L7 policy {policy.id}", faults)
+        self._left_out(fields, listener)
+        return None
+
+    def _left_out(self, policy: Mapping[str, Any], listener: Listener) -> None:
+        rejects = policy.get("action") == Action.REJECT and policy.get("admin_state_up", True)
+        if rejects and listener.protocol.reads_http:
+            self._open.add(listener.id)
 
     def _one(self, source: Any, id_field: str, read: Callable[[object], T]) -> T | None:
         name = str(plain(source).get(id_field, ""))
@@ -142,21 +198,21 @@ def pools_of(tree: object) -> Iterator[Any]:
             yield pool
 
 
-def _misfits(listener: Listener, pool: Pool | None) -> Iterator[Fault]:
-    """What a listener and its pool each alone are right in and together are not."""
+def _misfits(listener: Listener, pool: Pool | None, field: str) -> Iterator[Fault]:
+    """What a listener and a pool each alone are right in and together are not."""
     if pool is None:
         return
     if pool.protocol not in _LEADS_TO[listener.protocol]:
         yield Fault(
-            "default_pool_id",
-            f"a listener of {listener.protocol} cannot lead to a pool of {pool.protocol}",
+            field, f"a listener of {listener.protocol} cannot lead to a pool of {pool.protocol}"
         )
     if (
         pool.persistence is not None
         and pool.persistence.type is not Sticky.SOURCE_IP
-        and listener.protocol is not Protocol.HTTP
+        and not listener.protocol.reads_http
     ):
         yield Fault(
-            "default_pool_id",
-            f"the pool's session persistence {pool.persistence.type} needs a listener of HTTP",
+            field,
+            f"the pool's session persistence {pool.persistence.type} needs a listener that reads"
+            " HTTP",
         )

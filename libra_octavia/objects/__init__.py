@@ -11,7 +11,9 @@ from libra_octavia.objects.listener import read_listener
 from libra_octavia.objects.load_balancer import read_vip
 from libra_octavia.objects.member import read_member
 from libra_octavia.objects.monitor import read_monitor
+from libra_octavia.objects.policy import read_policy
 from libra_octavia.objects.pool import read_pool
+from libra_octavia.objects.rule import read_rule
 
 __all__ = [
     "Fault",
@@ -20,6 +22,8 @@ __all__ = [
     "read_listener",
     "read_member",
     "read_monitor",
+    "read_policy",
     "read_pool",
+    "read_rule",
     "read_vip",
 ]

@@ -12,8 +12,8 @@ MOST_SECONDS = 86_400
 
 _MEANINGLESS = ("name", "project_id", "pool_id")
 _REFUSED = {
-    "UDP-CONNECT": "is for UDP, which this provider does not balance",
-    "SCTP": "is for SCTP, which this provider does not balance",
+    "UDP-CONNECT": "is for pools of UDP, which this provider does not serve yet",
+    "SCTP": "is for pools of SCTP, which this provider does not serve yet",
 }
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&()*+,;=:@/?%-]{0,1023}", re.ASCII)
 _DOMAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}(:[0-9]{1,5})?", re.ASCII)

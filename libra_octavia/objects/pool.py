@@ -5,30 +5,36 @@ from __future__ import annotations
 import re
 
 from libra_octavia.model import Algorithm, Persistence, Pool, PoolProtocol, Sticky
+from libra_octavia.objects import tls
 from libra_octavia.objects.fields import Fields
 from libra_octavia.objects.member import read_member
 from libra_octavia.objects.monitor import read_monitor
 
 _MEANINGLESS = ("name", "description", "project_id", "loadbalancer_id", "listener_id")
-_OF_TLS = ("tls_versions", "tls_ciphers", "alpn_protocols")
 _COOKIE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}", re.ASCII)
-_PROTOCOLS_REFUSED = {
-    "UDP": "is not balanced by this provider, which speaks TCP",
-    "SCTP": "is not balanced by this provider, which speaks TCP",
-}
-_ALGORITHMS_REFUSED = {"SOURCE_IP_PORT": "is for UDP, which this provider does not balance"}
+_NO_IP_VS = (
+    "needs IP_VS in the kernel of the load balancer's device, which this provider does not use yet"
+)
+_PROTOCOLS_REFUSED = {"UDP": _NO_IP_VS, "SCTP": _NO_IP_VS}
 _COOKIES_FOR = (PoolProtocol.HTTP, PoolProtocol.PROXY, PoolProtocol.PROXYV2)
 
 
-def read_pool(source: object) -> Pool:
-    """A pool with its members and its monitor, whole. Raises Unsupported."""
+def read_pool(source: object, *, whole: bool = True) -> Pool:
+    """A pool with its members and its monitor. Raises Unsupported.
+
+    `whole` is False for one that is put together from an update and what Octavia tells of the
+    pool before, where its certificates may be missing.
+    """
     with Fields.of(source, "pool", "pool_id") as fields:
         fields.ignore(*_MEANINGLESS)
-        if not fields.flag("tls_enabled", default=False):
-            # The API fills these in by itself, and without TLS they say nothing.
-            fields.ignore(*_OF_TLS)
+        spoken = None
+        if fields.flag("tls_enabled", default=False):
+            spoken = tls.read_pool_tls(fields, whole=whole)
         else:
-            fields.fault("tls_enabled", "TLS to members is not supported by this provider yet")
+            # Kept for when it is enabled; without TLS they say nothing.
+            fields.ignore(*tls.SPOKEN)
+            for name in tls.OF_POOLS:
+                fields.ignore(*tls.of_container(name))
         protocol = fields.word(
             "protocol", PoolProtocol, refused=_PROTOCOLS_REFUSED, default=PoolProtocol.TCP
         )
@@ -48,13 +54,14 @@ def read_pool(source: object) -> Pool:
             algorithm=fields.word(
                 "lb_algorithm",
                 Algorithm,
-                refused=_ALGORITHMS_REFUSED,
+                refused={},
                 default=Algorithm.ROUND_ROBIN,
             ),
             enabled=fields.flag("admin_state_up", default=True),
             members=fields.inners("members", read_member),
             monitor=fields.inner("healthmonitor", read_monitor),
             persistence=persistence,
+            tls=spoken,
         )
 
 
