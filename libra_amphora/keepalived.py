@@ -174,6 +174,16 @@ class Keepalived:
                 path.unlink(missing_ok=True)
             self._vault.forget(_SECRET)
 
+    def take_up(self) -> None:
+        """Have the present configuration run, before or after `open`.
+
+        Raises KeepalivedFailed where a running one does not read it, or DiskError.
+        """
+        with self._turn:
+            if self._process.pid() is not None:
+                self._process.reload()
+            self._wish_for(running=True)
+
     def watch(self, admin_sockets: Iterable[Path]) -> None:
         """Name the HAProxys without which this node gives its addresses up. Raises DiskError."""
         text = "".join(f"{path}\n" for path in sorted(map(str, admin_sockets)))
@@ -189,6 +199,12 @@ class Keepalived:
     def configured(self) -> bool:
         """Whether there is a configuration, or was one that a reboot has taken."""
         return self._wanted or self._uploaded.exists()
+
+    def uploaded(self) -> bytes | None:
+        """The configuration as it came, which a reboot may have left in the vault alone."""
+        with contextlib.suppress(FileNotFoundError):
+            return self._uploaded.read_bytes()
+        return self._vault.secret(_SECRET)
 
     @property
     def running(self) -> bool:

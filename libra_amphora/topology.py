@@ -1,29 +1,31 @@
 """The node's topology: alone, or one of two that share an address by keepalived.
 
 A change is begun at once and done in the background; until it is in force nothing else may be
-changed (`Gate`). One that fails leaves the topology that was before.
+changed (`Gate`). One that fails leaves the topology that was before. What is changed to is stored
+first: an agent that was killed in the middle finishes it at its next start, or, where keepalived's
+configuration had not come that far, has what was before.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import json
 import logging
+import secrets
 import threading
 import time
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from libra_amphora import files
 from libra_amphora.gate import Gate
 from libra_amphora.keepalived import Keepalived
 from libra_amphora.plugged import ACTIVE_STANDBY, SINGLE, Home, IPAddress, Plugged
+from libra_amphora.topology_store import Intent, TopologyStore, Wish
 from libra_amphora.vrrp_pair import ADVERT_SECONDS, Pair, render
+from libra_common.crash import crash_point
 from libra_common.errors import LibraError
-from libra_haproxy.errors import DiskError, StateUnreadable
 
 LOG = logging.getLogger(__name__)
 
@@ -32,7 +34,6 @@ TOPOLOGIES = (SINGLE, ACTIVE_STANDBY, ACTIVE_ACTIVE)
 ACTIVE, STANDBY = "ACTIVE", "STANDBY"
 ROLES = (ACTIVE, STANDBY)
 
-_SCHEMA = 1
 _WAIT_FOR_CHANGES = 60.0
 _POLL_SECONDS = 0.1
 _DECISION_SECONDS = 3 * ADVERT_SECONDS + 2
@@ -47,15 +48,6 @@ class _Network(Protocol):
     def use_topology(self, topology: str) -> None: ...
     def interface_towards(self, address: IPAddress) -> str: ...
     def holds(self, address: IPAddress) -> bool: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wish:
-    """What the node shall be; `ha_ip` and `role` are None where its controller said neither."""
-
-    topology: str
-    role: str | None = None
-    ha_ip: IPAddress | None = None
 
 
 class Topology:
@@ -74,16 +66,21 @@ class Topology:
         self._network = network
         self._keepalived = keepalived
         self._gate = gate
-        self._path = path
+        self._store = TopologyStore(path)
         self._clock = clock
         self._wish = Wish(topology=configured)
         self._mover: threading.Thread | None = None
 
     def open(self) -> None:
-        """Take up the topology that was set last. Raises StateUnreadable or NetworkError."""
-        found = self._read()
+        """Take up the topology that was set last, before keepalived is opened.
+
+        Raises StateUnreadable, DiskError or NetworkError.
+        """
+        found = self._store.load()
         if found is not None:
-            self._wish = found
+            self._wish, intent = found
+            if intent is not None:
+                self._settle(intent)
         self._network.use_topology(_layout(self._wish.topology))
 
     # -- reads -----------------------------------------------------------------------------
@@ -142,8 +139,9 @@ class Topology:
             self._mover.join(seconds)
 
     def _move(self, wish: Wish, secret: str) -> None:
-        before = self._wish
+        before, text = self._wish, None
         try:
+            text = self._keepalived.uploaded()
             if not self._gate.wait(_WAIT_FOR_CHANGES):
                 LOG.error("the topology stays: other changes do not end")
                 return
@@ -155,37 +153,75 @@ class Topology:
                 LOG.error("the topology stays %s: %s", before.topology, error)
             else:
                 LOG.exception("the topology stays %s", before.topology)
-            self._go_back(before)
+            self._go_back(before, text)
         finally:
             self._gate.end()
 
     def _go(self, wish: Wish, secret: str) -> None:
-        if wish.topology != ACTIVE_STANDBY or wish.ha_ip is None or wish.role is None:
+        if wish.ha_ip is None or wish.role is None or not wish.paired:
+            self._store.save(self._wish, Intent(wish=wish))
             self._keepalived.forget()
+            crash_point("topology_forgotten")
             self._network.use_topology(_layout(wish.topology))
             return
         interface = self._network.interface_towards(wish.ha_ip)
         pair = Pair(role=wish.role, ha_ip=wish.ha_ip, secret=secret)
-        text = render(
-            pair,
-            interface=interface,
-            home=self._home(wish.ha_ip),
-            source=self._source(wish.ha_ip, interface),
+        mark = secrets.token_hex(8)
+        taking, calm = (
+            _marked(mark)
+            + render(
+                pair,
+                interface=interface,
+                home=self._home(wish.ha_ip),
+                source=self._source(wish.ha_ip, interface),
+                preempt=preempt,
+            ).encode()
+            # The active one takes the address from a standby that was there first, this once.
+            for preempt in (wish.role == ACTIVE, False)
         )
-        self._keepalived.upload(text.encode())
+        self._store.save(self._wish, Intent(wish=wish, mark=mark))
+        crash_point("topology_intended")
+        self._keepalived.upload(taking)
+        crash_point("topology_uploaded")
+        if wish.role == STANDBY and self._keepalived.running:
+            self._keepalived.stop()  # one that has the address gives it to the other
         self._network.use_topology(ACTIVE_STANDBY)
+        crash_point("topology_laid_out")
         self._keepalived.start()
         deadline = self._clock() + _DECISION_SECONDS
         while self._clock() < deadline and not self._network.holds(wish.ha_ip):
             time.sleep(_POLL_SECONDS)
+        crash_point("topology_decided")
+        if taking != calm:
+            self._keepalived.upload(calm)
+            self._keepalived.start()
 
-    def _go_back(self, before: Wish) -> None:
+    def _go_back(self, before: Wish, text: bytes | None) -> None:
+        """Have what was before, with keepalived's `text` of then."""
         try:
-            if before.topology != ACTIVE_STANDBY:
+            if before.topology != ACTIVE_STANDBY or text is None:
                 self._keepalived.forget()
+            elif text != self._keepalived.uploaded():
+                self._keepalived.upload(text)
+                if self._keepalived.running:
+                    self._keepalived.reload()
             self._network.use_topology(_layout(before.topology))
+            self._keep(before)
         except LibraError as error:
             LOG.error("the former topology cannot be brought back: %s", error)
+
+    def _settle(self, intent: Intent) -> None:
+        """Finish a change that the end of an agent cut short, or have what was before."""
+        wish, before = intent.wish, self._wish
+        text = self._keepalived.uploaded()
+        there = wish.paired and text is not None and text.startswith(_marked(intent.mark))
+        settled = wish if there or not wish.paired else before
+        LOG.warning("a change of topology was cut short: it is %s", settled.topology)
+        if settled.topology != ACTIVE_STANDBY or (settled is wish and not wish.paired):
+            self._keepalived.forget()
+        elif there:
+            self._keepalived.take_up()
+        self._keep(settled)
 
     def _home(self, address: IPAddress) -> Home | None:
         for plug in self._network.plugged.plugs:
@@ -210,32 +246,13 @@ class Topology:
         return ipaddress.IPv4Address(f"169.254.{1 + number // 254}.{1 + number % 254}")
 
     def _keep(self, wish: Wish) -> None:
-        body = {
-            "schema": _SCHEMA,
-            "topology": wish.topology,
-            "role": wish.role,
-            "ha_ip": str(wish.ha_ip) if wish.ha_ip else None,
-        }
-        files.replace(self._path, json.dumps(body).encode())
+        self._store.save(wish)
         self._wish = wish
 
-    def _read(self) -> Wish | None:
-        try:
-            stored = json.loads(self._path.read_bytes())
-            if stored["schema"] != _SCHEMA:
-                raise StateUnreadable(f"{self._path} has schema {stored['schema']!r}")
-            ha_ip = stored["ha_ip"]
-            return Wish(
-                topology=stored["topology"],
-                role=stored["role"],
-                ha_ip=ipaddress.ip_address(ha_ip) if ha_ip else None,
-            )
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise DiskError(f"cannot read {self._path}: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise StateUnreadable(f"{self._path} is damaged: {error}") from error
+
+def _marked(mark: str) -> bytes:
+    """The first line of a configuration, by which it is known which change it belongs to."""
+    return f"# {mark}\n".encode()
 
 
 def _layout(topology: str) -> str:

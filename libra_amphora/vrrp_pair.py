@@ -28,12 +28,19 @@ class Pair:
 
 
 def render(
-    pair: Pair, *, interface: str, home: Home | None = None, source: IPAddress | None = None
+    pair: Pair,
+    *,
+    interface: str,
+    home: Home | None = None,
+    source: IPAddress | None = None,
+    preempt: bool = False,
 ) -> str:
     """The configuration of this node: `interface` has the subnet of the shared address.
 
     `home` says how packets from that address leave; None leaves that to the main table. `source`
-    is what this node speaks to the other from where the interface has no address of its own.
+    is what this node speaks to the other from where the interface has no address of its own. With
+    `preempt` it takes the address from a node of lower priority; without, one that has it keeps
+    it, so that a failed node that comes back cuts no connection.
     """
     number = int.from_bytes(_digest(pair.ha_ip.packed)[:2]) % 255 + 1
     address = str(pair.ha_ip)
@@ -61,7 +68,7 @@ def render(
             f"    interface {interface}",
             f"    virtual_router_id {number}",
             f"    priority {_PRIORITY[pair.role]}",
-            "    nopreempt",
+            *([] if preempt else ["    nopreempt"]),
             "    accept",
             f"    advert_int {ADVERT_SECONDS}",
             *([f"    mcast_src_ip {source}"] if source is not None else []),

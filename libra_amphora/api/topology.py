@@ -13,7 +13,8 @@ from libra_amphora.api.base import Answer, Call, Json, Refused, Route, ok
 from libra_amphora.errors import TransitionInProgress
 from libra_amphora.network_errors import NoSuchInterface
 from libra_amphora.plugged import ACTIVE_STANDBY, IPAddress
-from libra_amphora.topology import ROLES, TOPOLOGIES, Topology, Wish
+from libra_amphora.topology import ROLES, TOPOLOGIES, Topology
+from libra_amphora.topology_store import Wish
 
 _INVALID = "Invalid request"
 

@@ -436,7 +436,7 @@ def site(
                 folder=folders.folder(),
                 authorities=authorities,
             )
-            _join(node, switch)
+            join(node, switch)
             node.health |= health
             node.write_config()
             node.set_topology(topology)
@@ -448,7 +448,8 @@ def site(
         )
 
 
-def _join(node: Node, switch: str) -> None:
+def join(node: Node, switch: str) -> None:
+    """Cable a node to the switches of clients and of members; both ends are down, as new ports are."""
     for kind, mac, bridge in (("v", node.vip_mac, "vip"), ("m", node.member_mac, "members")):
         end, other = f"new{kind}", f"{kind}{node.number}"
         other_mac = mac[:9] + "ee" + mac[11:]

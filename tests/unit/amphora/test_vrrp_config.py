@@ -202,3 +202,14 @@ def test_pair_is_the_same_on_both_nodes_but_for_the_role(ha_ip: str) -> None:
         if pair[0] != pair[1]
     ]
     assert differing == [("    priority 100", "    priority 90")]
+
+
+def test_pair_takes_an_address_from_the_other_only_when_it_is_told_to() -> None:
+    pair = vrrp_pair.Pair(
+        role="ACTIVE",
+        ha_ip=ipaddress.ip_address("203.0.113.2"),
+        secret="s",  # noqa: S106
+    )
+    calm = vrrp_pair.render(pair, interface="eth1").splitlines()
+    taking = vrrp_pair.render(pair, interface="eth1", preempt=True).splitlines()
+    assert [line for line in calm if line not in taking] == ["    nopreempt"]
