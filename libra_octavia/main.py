@@ -20,7 +20,9 @@ from libra_octavia.agent.agent import Agent
 from libra_octavia.agent.devices import Devices
 from libra_octavia.agent.octavia import Octavia, library
 from libra_octavia.agent.reconcile import Patience, Reconciler
+from libra_octavia.health.service import Health
 from libra_octavia.inventory import Database, Intents, Leases, migrate
+from libra_octavia.inventory.sync import sync_all
 from libra_octavia.shared import PROG, tls_of
 from libra_octavia.waker import FUNCTION
 
@@ -50,6 +52,7 @@ class OctaviaDaemon(Daemon):
         self._reread = reread
         self._agent: Agent | None = None
         self._jobs: JobWorker | None = None
+        self._health: Health | None = None
 
     def start(self) -> None:
         """Bring the inventory up to date, and begin to listen for hints."""
@@ -62,6 +65,7 @@ class OctaviaDaemon(Daemon):
         left = Leases(database, seconds=settings.octavia.lease).release_dead()
         if left:
             LOG.info("took over %d load balancer(s) from a process that is dead", left)
+        LOG.info("%d load balancer(s) are looked at anew", len(sync_all(database)))
         self._agent = make_agent(settings, database, devices)
         self._jobs = JobWorker(
             name=FUNCTION,
@@ -72,6 +76,7 @@ class OctaviaDaemon(Daemon):
             tls=tls_of(settings),
         )
         self._jobs.start()
+        self._health = make_health(settings, database)
 
     def cycle(self) -> None:
         """Begin what is due; the end of each makes the next cycle come at once."""
@@ -90,6 +95,8 @@ class OctaviaDaemon(Daemon):
         seconds = 0.0 if fast else float(self.stop_timeout)
         if self._jobs is not None:
             self._jobs.stop(min(seconds, 1.0))
+        if self._health is not None and not fast:
+            self._health.stop(min(seconds, 5.0))
         if self._agent is not None:
             # What still runs after the stop time must not keep this process: it is left at once.
             self._agent.stop(seconds if fast else seconds + 60)
@@ -142,6 +149,20 @@ def make_agent(settings: Settings, database: Database, devices: Devices) -> Agen
         slots=ours.slots,
         lease_seconds=ours.lease,
     )
+
+
+def make_health(settings: Settings, database: Database) -> Health | None:
+    """Begin to receive heartbeats and to report; None where devices send none."""
+    if not settings.octavia.heartbeat_key:
+        LOG.warning(
+            "[octavia] heartbeat_key is empty: devices send no heartbeats, and Octavia shows"
+            " neither health nor statistics"
+        )
+        return None
+    sockets = settings.octavia.driver_agent_sockets
+    health = Health(settings=settings, database=database, octavia=Octavia(lambda: library(sockets)))
+    health.start()
+    return health
 
 
 def only_at_start(old: Settings, new: Settings) -> list[str]:

@@ -108,10 +108,10 @@ OCTAVIA_ROWS: tuple[Setting, ...] = (
         section="octavia",
         name="heartbeat_bind",
         kind=values.Endpoint(),
-        default="0.0.0.0:5555",
+        default="0.0.0.0:5556",
         help=(
-            "Where the agent listens for the heartbeats of devices, by UDP. They are received only"
-            " where heartbeat_key is set."
+            "Where the agent listens for the heartbeats of devices, by UDP; not 5555, which is"
+            " Octavia's own health manager's. They are received only where heartbeat_key is set."
         ),
         daemons=_OCTAVIA,
     ),
@@ -131,7 +131,7 @@ OCTAVIA_ROWS: tuple[Setting, ...] = (
     Setting(
         section="octavia",
         name="heartbeat_controllers",
-        kind=values.Several(values.Endpoint(default_port=5555), optional=True),
+        kind=values.Several(values.Endpoint(default_port=5556), optional=True),
         default="",
         help=(
             "Where devices send their heartbeats, one after the other: every agent as devices"

@@ -45,6 +45,9 @@ def decide(intents: Sequence[Intent], found: Index, *, commit_timeout: float) ->
     last = {(i.kind, i.object_id): i.number for i in intents if i.operation in _DELETES}
     serve, drop, wait, overdue = [], [], [], []
     for intent in intents:
+        if intent.operation is Operation.SYNC and intent.object_id in found:
+            overdue.append(intent)
+            continue
         deleted_later = last.get((intent.kind, intent.object_id), 0) > intent.number
         if intent.operation in _DELETES or deleted_later or shown(intent, intents, found):
             serve.append(intent)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from octavia_lib.api.drivers import driver_lib, exceptions
+from octavia_lib.common import constants
 
 from libra_octavia.agent.report import Statuses
 from libra_octavia.errors import OctaviaError
@@ -48,6 +49,9 @@ class Library(Protocol):
 
     def update_loadbalancer_status(self, status: Any) -> None:
         """Report statuses."""
+
+    def update_listener_statistics(self, statistics: Any) -> None:
+        """Report what went through listeners."""
 
 
 def library(folder: Path = SOCKETS) -> Library:
@@ -110,6 +114,14 @@ class Octavia:
             )
         )
 
+    def count(self, listeners: Sequence[Mapping[str, Any]]) -> None:
+        """Tell the totals of listeners, of any load balancers, in one call."""
+        self._ask(
+            lambda octavia: octavia.update_listener_statistics(
+                {constants.LISTENERS: [dict(row) for row in listeners]}
+            )
+        )
+
     def _ask(self, call: Callable[[Library], Any]) -> Any:
         try:
             return call(self._connect())
@@ -117,6 +129,7 @@ class Octavia:
             exceptions.DriverAgentNotFound,
             exceptions.DriverAgentTimeout,
             exceptions.UpdateStatusError,
+            exceptions.UpdateStatisticsError,
         ) as error:
             raise OctaviaAway(f"Octavia's driver-agent: {error.fault_string}") from error
         except exceptions.DriverError as error:

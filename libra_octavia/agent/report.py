@@ -14,12 +14,12 @@ from octavia_lib.common import constants
 
 from libra_octavia.agent.decide import Decision
 from libra_octavia.agent.index import Index
-from libra_octavia.inventory import Kind, Operation
+from libra_octavia.inventory import Intent, Kind, Operation
 
 Statuses = Mapping[str, list[dict[str, str]]]
 """As octavia-lib's `update_loadbalancer_status` takes it."""
 
-_SECTIONS = {
+SECTIONS = {
     Kind.LOAD_BALANCER: constants.LOADBALANCERS,
     Kind.LISTENER: constants.LISTENERS,
     Kind.POOL: constants.POOLS,
@@ -47,7 +47,9 @@ def done(decision: Decision, found: Index, *, refused: Collection[str] = ()) -> 
             return str(constants.DELETED)
         return str(constants.ERROR if name in not_served else constants.ACTIVE)
 
-    served = set(_touched(decision, found)) - decision.without - not_served
+    # How an object works that nobody has changed is for its device to say.
+    changed = (one for one in decision.serve if one.operation is not Operation.SYNC)
+    served = set(_touched(changed, found)) - decision.without - not_served
     return _statuses(found, {name: word(name) for name in found.objects}, operating=served)
 
 
@@ -56,7 +58,7 @@ def failed(decision: Decision, found: Index) -> Statuses:
 
     With the load balancer itself what is in it is ERROR too where it was to be made or to go.
     """
-    touched = set(_touched(decision, found)) | decision.without
+    touched = set(_touched(decision.serve, found)) | decision.without
     return _statuses(
         found,
         {name: constants.ERROR if name in touched else constants.ACTIVE for name in found.objects},
@@ -64,9 +66,9 @@ def failed(decision: Decision, found: Index) -> Statuses:
     )
 
 
-def _touched(decision: Decision, found: Index) -> Iterable[str]:
+def _touched(intents: Iterable[Intent], found: Index) -> Iterable[str]:
     """The objects that were made or changed."""
-    for intent in decision.serve:
+    for intent in intents:
         match intent.operation:
             case Operation.CREATE:
                 yield from found.with_all_below(intent.object_id)
@@ -86,7 +88,7 @@ def _statuses(
         word = _operating(name, found) if name in known else None
         if word is not None:
             row[constants.OPERATING_STATUS] = word
-        statuses.setdefault(_SECTIONS[found.objects[name].kind], []).append(row)
+        statuses.setdefault(SECTIONS[found.objects[name].kind], []).append(row)
     return statuses
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, case, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from libra_octavia.inventory.database import Database, now
@@ -31,7 +31,10 @@ class Kind(StrEnum):
 
 
 class Operation(StrEnum):
-    """What is to be done with an object. BATCH is of all members of a pool; its object is that."""
+    """What is to be done with an object. BATCH is of all members of a pool; its object is that.
+
+    SYNC is of a load balancer as it is, and nobody's who waits for an answer.
+    """
 
     CREATE = "create"
     UPDATE = "update"
@@ -39,6 +42,7 @@ class Operation(StrEnum):
     CASCADE = "cascade"
     BATCH = "batch"
     FAILOVER = "failover"
+    SYNC = "sync"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,8 +134,12 @@ class Intents:
             )
 
     def due(self, limit: int) -> Sequence[str]:
-        """Load balancers with intents that nobody holds and whose time has come."""
+        """Load balancers with intents that nobody holds and whose time has come.
+
+        Those go first of which somebody waits for an answer, the oldest of them before others.
+        """
         with self._database.read() as connection:
+            unasked = func.min(case((intents.c.operation == Operation.SYNC, 1), else_=0))
             oldest = func.min(intents.c.number)
             rows = connection.execute(
                 select(intents.c.load_balancer_id)
@@ -141,7 +149,7 @@ class Intents:
                     or_(load_balancers.c.holder.is_(None), load_balancers.c.expires <= now()),
                 )
                 .group_by(intents.c.load_balancer_id)
-                .order_by(oldest)
+                .order_by(unasked, oldest)
                 .limit(limit)
             )
             return [row[0] for row in rows]

@@ -18,7 +18,15 @@ from sqlalchemy import Connection, delete, exists, or_, select, update
 
 from libra_octavia.errors import LeaseLost
 from libra_octavia.inventory.database import Database, now
-from libra_octavia.inventory.tables import intents, load_balancers, objects, totals
+from libra_octavia.inventory.tables import (
+    beats,
+    intents,
+    load_balancers,
+    objects,
+    readings,
+    reports,
+    totals,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,13 +108,34 @@ class Leases:
             # One that ran out and that nobody took is still ours: nothing happened in between.
             self._held(connection, lease, expires=now() + self._seconds)
 
+    def release(self, lease: Lease) -> None:
+        """Let it go as it was found. Raises LeaseLost."""
+        with self._database.write() as connection:
+            self._held(connection, lease, holder=None)
+
+    def outdated(self, load_balancer_id: str, fence: int) -> bool:
+        """Whether somebody has claimed the load balancer with a higher fence than this."""
+        with self._database.read() as connection:
+            found = connection.scalar(
+                select(load_balancers.c.fence).where(load_balancers.c.id == load_balancer_id)
+            )
+        return found is not None and int(found) > fence
+
     def complete(self, lease: Lease, numbers: Iterable[int], *, error: str | None = None) -> None:
         """Forget intents that are served, and let the load balancer go.
 
         An `error` is kept for people: why what was asked for could not be done. Raises LeaseLost.
         """
         with self._database.write() as connection:
-            self._held(connection, lease, holder=None, attempts=0, last_error=error, not_before=0.0)
+            self._held(
+                connection,
+                lease,
+                holder=None,
+                attempts=0,
+                last_error=error,
+                not_before=0.0,
+                served=now(),
+            )
             self._forget(connection, lease, numbers)
 
     def postpone(
@@ -141,7 +170,7 @@ class Leases:
         with self._database.write() as connection:
             self._held(connection, lease, holder=None)
             gone = lease.load_balancer_id
-            for table in (intents, objects, totals):
+            for table in (intents, objects, totals, beats, readings, reports):
                 connection.execute(delete(table).where(table.c.load_balancer_id == gone))
             connection.execute(delete(load_balancers).where(load_balancers.c.id == gone))
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from libra_octavia.inventory.database import Database
 from libra_octavia.inventory.tables import totals
@@ -36,22 +38,42 @@ class Totals:
         All of it is added or nothing. Active connections take the place of those before.
         """
         with self._database.write() as connection:
-            for listener, counts in news.items():
-                values = asdict(counts)
-                sums = {name: totals.c[name] + values[name] for name in _GROWING}
-                done = connection.execute(
-                    update(totals)
-                    .where(totals.c.listener_id == listener)
-                    .values(active_connections=counts.active_connections, **sums)
-                )
-                if not done.rowcount:
-                    connection.execute(
-                        insert(totals).values(
-                            listener_id=listener, load_balancer_id=load_balancer_id, **values
-                        )
-                    )
+            add(connection, load_balancer_id, news)
             rows = connection.execute(select(totals).where(totals.c.listener_id.in_(list(news))))
-            return {
-                row.listener_id: Counts(**{name: row._mapping[name] for name in asdict(Counts())})
-                for row in rows
-            }
+            return {row.listener_id: counts_of(row) for row in rows}
+
+    def of(self, load_balancer_id: str) -> Mapping[str, Counts]:
+        """The totals of a load balancer's listeners."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(totals).where(totals.c.load_balancer_id == load_balancer_id)
+            )
+            return {row.listener_id: counts_of(row) for row in rows}
+
+
+def add(connection: Connection, load_balancer_id: str, news: Mapping[str, Counts]) -> None:
+    """Add within a transaction of the caller's; always in the same order, as it locks rows."""
+    for listener in sorted(news):
+        values = asdict(news[listener])
+        sums = {name: totals.c[name] + values[name] for name in _GROWING}
+        found = (
+            update(totals)
+            .where(totals.c.listener_id == listener)
+            .values(active_connections=values["active_connections"], **sums)
+        )
+        if connection.execute(found).rowcount:
+            continue
+        try:
+            with connection.begin_nested():
+                connection.execute(
+                    insert(totals).values(
+                        listener_id=listener, load_balancer_id=load_balancer_id, **values
+                    )
+                )
+        except IntegrityError:  # another agent was faster
+            connection.execute(found)
+
+
+def counts_of(row: Row[Any]) -> Counts:
+    """The counts in a row that has all their columns."""
+    return Counts(**{name: row._mapping[name] for name in asdict(Counts())})

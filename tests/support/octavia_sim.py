@@ -184,6 +184,9 @@ class OctaviaSim:
         if self.loses_answers:
             raise exceptions.UpdateStatusError(fault_string="the answer was lost")
 
+    def update_listener_statistics(self, statistics: dict[str, list[dict[str, Any]]]) -> None:
+        raise AssertionError(statistics)
+
     def _remove(self, name: str) -> None:
         self.status.pop(name, None)
         if self.shape is None or name == "lb":

@@ -55,5 +55,5 @@ def downgrade() -> None:
     """Take them away."""
     for table in ("reports", "readings", "beats"):
         op.drop_table(table)
-    with op.batch_alter_table("load_balancers") as table:
-        table.drop_column("served")
+    with op.batch_alter_table("load_balancers") as balancers:
+        balancers.drop_column("served")
