@@ -40,9 +40,16 @@ _SERVING = ("OPEN", "FULL")
 _LEVEL = 9
 
 
-def message(snapshot: Snapshot, *, amphora_id: str, sequence: int) -> dict[str, Any]:
-    """What a heartbeat says of a snapshot, in the receiver's words."""
+def message(
+    snapshot: Snapshot, *, amphora_id: str, sequence: int, boot: int | None = None
+) -> dict[str, Any]:
+    """What a heartbeat says of a snapshot, in the receiver's words.
+
+    `boot` is Libra's own: it is higher at each start, and tells an old datagram from a new one.
+    Octavia's receiver passes over it.
+    """
     return {
+        **({} if boot is None else {"boot": boot}),
         "id": amphora_id,
         "seq": sequence,
         "listeners": {
@@ -90,13 +97,15 @@ class Heartbeat:
         self._fit = fit
         self._turns = itertools.count()
         self._sequence = itertools.count()
+        self._boot: int | None = None
         self._changed = threading.Event()
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._silent = False
 
-    def start(self) -> None:
-        """Begin, with one at once."""
+    def start(self, *, boot: int | None = None) -> None:
+        """Begin, with one at once; `boot` is which start of the agent this is."""
+        self._boot = boot
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._thread.start()
 
@@ -118,7 +127,12 @@ class Heartbeat:
         where = settings.controller_ip_port_list
         if not where or not self._may_speak():
             return None
-        said = message(self._snapshot(), amphora_id=self._amphora_id, sequence=next(self._sequence))
+        said = message(
+            self._snapshot(),
+            amphora_id=self._amphora_id,
+            sequence=next(self._sequence),
+            boot=self._boot,
+        )
         data = packet(said, settings.heartbeat_key)
         if len(data) > MOST_BYTES:
             LOG.error("a heartbeat of %d bytes fits into no datagram", len(data))

@@ -24,6 +24,7 @@ from libra_amphora.api.udp import UdpApi
 from libra_amphora.api.vrrp import VrrpApi
 from libra_amphora.app import App
 from libra_amphora.balancers import Balancers
+from libra_amphora.boots import next_boot
 from libra_amphora.certificates import Certificates
 from libra_amphora.conf import AmphoraSettings
 from libra_amphora.fence import Fence
@@ -140,7 +141,7 @@ class Node:
         self._announce(None)
         self.system.start()
         self._serve(self.context)
-        self.heartbeat.start()
+        self.heartbeat.start(boot=next_boot(own.state_dir / "boot.json"))
 
     def look(self) -> None:
         """See after everything that runs."""
