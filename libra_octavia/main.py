@@ -20,6 +20,7 @@ from libra_octavia.agent.agent import Agent
 from libra_octavia.agent.devices import Devices
 from libra_octavia.agent.octavia import Octavia, library
 from libra_octavia.agent.reconcile import Patience, Reconciler
+from libra_octavia.devices import Upkeep, open_devices, open_upkeep
 from libra_octavia.health.service import Health
 from libra_octavia.inventory import Database, Intents, Leases, migrate
 from libra_octavia.inventory.sync import sync_all
@@ -53,13 +54,14 @@ class OctaviaDaemon(Daemon):
         self._agent: Agent | None = None
         self._jobs: JobWorker | None = None
         self._health: Health | None = None
+        self._upkeep: Upkeep | None = None
 
     def start(self) -> None:
         """Bring the inventory up to date, and begin to listen for hints."""
         settings = self._in_force
         _follow_lifeline()
-        devices = make_devices(settings)
         database = Database(settings.octavia.inventory)
+        devices = make_devices(settings, database)
         migrate(database)
         # The pid file is ours, so whoever was killed before us left these.
         left = Leases(database, seconds=settings.octavia.lease).release_dead()
@@ -76,6 +78,7 @@ class OctaviaDaemon(Daemon):
             tls=tls_of(settings),
         )
         self._jobs.start()
+        self._upkeep = make_upkeep(settings, database)
         self._health = make_health(settings, database)
 
     def cycle(self) -> None:
@@ -97,6 +100,8 @@ class OctaviaDaemon(Daemon):
             self._jobs.stop(min(seconds, 1.0))
         if self._health is not None and not fast:
             self._health.stop(min(seconds, 5.0))
+        if self._upkeep is not None:
+            self._upkeep.stop(0.0)
         if self._agent is not None:
             # What still runs after the stop time must not keep this process: it is left at once.
             self._agent.stop(seconds if fast else seconds + 60)
@@ -116,11 +121,14 @@ class OctaviaDaemon(Daemon):
         return b""
 
 
-def make_devices(settings: Settings) -> Devices:
-    """What the module of [octavia] devices brings. Raises SettingsError, naming it."""
+def make_devices(settings: Settings, database: Database) -> Devices:
+    """The pool manager's devices, or what the module of [octavia] devices brings.
+
+    Raises SettingsError, naming the module where it cannot be used.
+    """
     name = settings.octavia.devices
     if not name:
-        raise SettingsError("[octavia] devices: must name the module that brings devices")
+        return open_devices(settings, database)
     try:
         found: Devices = importlib.import_module(name).make_devices(settings)
     except (ImportError, AttributeError) as error:
@@ -163,6 +171,16 @@ def make_health(settings: Settings, database: Database) -> Health | None:
     health = Health(settings=settings, database=database, octavia=Octavia(lambda: library(sockets)))
     health.start()
     return health
+
+
+def make_upkeep(settings: Settings, database: Database) -> Upkeep | None:
+    """Begin to look after the pool manager's devices; None where others bring them."""
+    if settings.octavia.devices:
+        return None
+    octavia = Octavia(lambda: library(settings.octavia.driver_agent_sockets))
+    upkeep = open_upkeep(settings, database, exists=lambda name: octavia.tree(name) is not None)
+    upkeep.start()
+    return upkeep
 
 
 def only_at_start(old: Settings, new: Settings) -> list[str]:

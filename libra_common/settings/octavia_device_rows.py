@@ -63,7 +63,7 @@ OCTAVIA_DEVICE_ROWS: tuple[Setting, ...] = (
         name="device_port",
         kind=values.Number(minimum=1, maximum=65535),
         default="9443",
-        help="The port of the API of devices that are built from now on.",
+        help="The port of devices' API; it stays as it is while there are devices.",
         daemons=_OCTAVIA,
     ),
     Setting(

@@ -34,6 +34,23 @@ class Addresses:
                 .values(ip=ip)
             )
 
+    def led(self, load_balancer_id: str, device: str | None) -> None:
+        """Note which device it leads to now, None for none."""
+        with self._database.write() as connection:
+            connection.execute(
+                update(addresses)
+                .where(addresses.c.load_balancer_id == load_balancer_id)
+                .values(device=device)
+            )
+
+    def leads_to(self, load_balancer_id: str) -> str | None:
+        """The name of the device that the address leads to."""
+        with self._database.read() as connection:
+            found: str | None = connection.scalar(
+                select(addresses.c.device).where(addresses.c.load_balancer_id == load_balancer_id)
+            )
+            return found
+
     def known(self, load_balancer_id: str) -> bool:
         """Whether one was made for it, or may have been."""
         here = addresses.c.load_balancer_id == load_balancer_id

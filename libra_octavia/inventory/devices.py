@@ -11,17 +11,18 @@ from sqlalchemy import delete, insert, select, update
 from libra_octavia.inventory.database import Database, now
 from libra_octavia.inventory.tables import certificates, devices, ports
 
-BUILDING, READY, LEAVING = "building", "ready", "leaving"
-"""The states of a device: on its way to serve, serving, to be taken away."""
+BUILDING, READY, LEAVING, FAILED = "building", "ready", "leaving", "failed"
+"""The states of a device: on its way to serve, serving, to be taken away after it has served or
+without that it ever has."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Device:
     """A device: its name in the pool, whose it is, and how far it got.
 
-    `state` is `building`, `ready` or `leaving`. `load_balancer_id` is None for one that serves
-    nobody. `amphora_id` is its id in heartbeats and the key of the job that builds it; until the
-    pool has told its name it is the `name` too. `address` is where its API is.
+    `state` is `building`, `ready`, `leaving` or `failed`. `load_balancer_id` is None for one that
+    serves nobody. `amphora_id` is its id in heartbeats and the key of the job that builds it; until
+    the pool has told its name it is the `name` too. `address` is where its API is.
     """
 
     name: str
@@ -92,6 +93,14 @@ class Devices:
     def of(self, load_balancer_id: str) -> Sequence[Device]:
         """The devices of a load balancer, by name."""
         return self._devices(devices.c.load_balancer_id == load_balancer_id)
+
+    def owners(self, *states: str) -> Sequence[str]:
+        """The load balancers that have devices in one of these states."""
+        with self._database.read() as connection:
+            found = connection.scalars(
+                select(devices.c.load_balancer_id).where(devices.c.state.in_(states)).distinct()
+            )
+            return [str(one) for one in found if one]
 
     def all(self) -> Sequence[Device]:
         """Every device, by name."""

@@ -116,6 +116,8 @@ addresses = Table(
     # Floating addresses; the address is empty while it is not known whether it was made.
     Column("load_balancer_id", _ID, primary_key=True),
     Column("ip", String(64)),
+    # The device that it leads to.
+    Column("device", String(255)),
     Column("created", Float(53), nullable=False),
 )
 

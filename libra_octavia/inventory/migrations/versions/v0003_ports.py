@@ -28,6 +28,7 @@ def upgrade() -> None:
         "addresses",
         sa.Column("load_balancer_id", sa.String(64)),
         sa.Column("ip", sa.String(64)),
+        sa.Column("device", sa.String(255)),
         sa.Column("created", sa.Float(53), nullable=False),
         sa.PrimaryKeyConstraint("load_balancer_id", name="pk_addresses"),
     )

@@ -1,0 +1,179 @@
+"""The story of one load balancer: a device, its ports, its configuration; another one; none.
+
+Level-triggered: each call compares what there is with what is wanted and does what is missing, so
+it may be made again after anything. One that finds all as it should be costs a single request.
+
+A device that is `building` becomes `ready` once it serves, in one transaction in which those that
+served before become `leaving`; what is `leaving` or `failed` never serves again and is taken away,
+now or by the upkeep.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from libra_common.crash import crash_point
+from libra_octavia.agent.devices import DeviceAway, DeviceRefused, Wanted
+from libra_octavia.devices.building import Builder
+from libra_octavia.devices.floating import Floating
+from libra_octavia.devices.plugging import Plugging
+from libra_octavia.devices.pushing import Configured, Pusher
+from libra_octavia.devices.wishes import PortWish, port_wishes, text_of
+from libra_octavia.inventory import Device, Devices, Leases
+from libra_octavia.inventory.devices import BUILDING, LEAVING, READY
+
+LOG = logging.getLogger(__name__)
+
+
+class PoolDevices:
+    """Devices of the pool manager, as `libra_octavia.agent.devices.Devices` wants them.
+
+    `floating` is None where load balancers' addresses are Octavia's.
+    """
+
+    def __init__(
+        self,
+        *,
+        devices: Devices,
+        leases: Leases,
+        builder: Builder,
+        plugging: Plugging,
+        pusher: Pusher,
+        floating: Floating | None = None,
+    ) -> None:
+        self._devices = devices
+        self._leases = leases
+        self._builder = builder
+        self._plugging = plugging
+        self._pusher = pusher
+        self._floating = floating
+
+    # -- what the agent asks for -------------------------------------------------------------
+
+    def serve(self, wanted: Wanted, *, fence: int) -> None:
+        """Have one device serve exactly this; one that is lost is replaced by a new one."""
+        name = wanted.balancer.id
+        device = self._serving(name) or self._begun(name)
+        if device is not None and device.state == READY:
+            try:
+                self._served_by(device, wanted, fence)
+            except DeviceAway as error:
+                if not self._builder.is_gone(device):
+                    raise
+                LOG.warning("device %s is lost, another is built: %s", device.name, error)
+                self._replaced(wanted, fence)
+        else:
+            self._built(device or self._begin(name, fence), wanted, fence)
+        self._clear(name)
+
+    def replace(self, wanted: Wanted, *, fence: int) -> None:
+        """Have another device serve this than the one that does now."""
+        name = wanted.balancer.id
+        if self._left(name) and self._serving(name):
+            # An earlier try came as far as that; only its end was not seen.
+            self.serve(wanted, fence=fence)
+            self._clear(name, strictly=True)
+        else:
+            self._replaced(wanted, fence)
+
+    def remove(self, load_balancer_id: str, *, fence: int) -> None:
+        """Take all devices and the floating address of a load balancer away."""
+        for device in self._devices.of(load_balancer_id):
+            self._must_be_ours(load_balancer_id, fence)
+            if self._floating is not None:
+                self._floating.leave(load_balancer_id, device)
+            self._builder.take_away(device)
+        if self._floating is not None:
+            self._floating.give_back(load_balancer_id)
+
+    # -- a device ----------------------------------------------------------------------------
+
+    def _built(self, device: Device, wanted: Wanted, fence: int) -> Device:
+        """Have a device that was begun serve, and from then on be the one that does."""
+        self._must_be_ours(wanted.balancer.id, fence)
+        device = self._builder.finish(device, wanted, fence=fence)
+        self._served_by(device, wanted, fence)
+        self._devices.take_over(device)
+        crash_point("octavia_taken_over")
+        return replace(device, state=READY)
+
+    def _replaced(self, wanted: Wanted, fence: int) -> None:
+        name = wanted.balancer.id
+        device = self._built(self._begun(name) or self._begin(name, fence), wanted, fence)
+        self._clear(name, strictly=True)
+        # While both were there, whoever asked who has the address may have heard the old one.
+        self._must_be_ours(name, fence)
+        self._plugging.announce(device, self._ports(wanted))
+        if wanted.balancer.serving:
+            self._builder.api(device, fence=fence).act(name, "start")
+
+    def _served_by(self, device: Device, wanted: Wanted, fence: int) -> None:
+        """Have a device that answers serve exactly this; returns once that was seen."""
+        api = self._builder.api(device, fence=fence)
+        ports, configured = self._ports(wanted), self._configured(device, wanted)
+        found = api.configuration(wanted.balancer.id)
+        served = configured.is_served(found)
+        if not (served and self._plugging.settled(device, ports)):
+            self._must_be_ours(wanted.balancer.id, fence)
+            self._plugging.attach(device, ports, api)
+        if not served:
+            self._pusher.push(configured, found, api)
+        self._plugging.rest(device, ports)
+        if self._floating is not None:
+            self._floating.lead(wanted.balancer.id, device)
+
+    def _ports(self, wanted: Wanted) -> Sequence[PortWish]:
+        return port_wishes(wanted, floating=self._floating is not None)
+
+    def _configured(self, device: Device, wanted: Wanted) -> Configured:
+        files: Mapping[str, bytes] = {}
+        amphora_id = device.amphora_id or ""
+        text = text_of(wanted, amphora_id, files, floating=self._floating is not None)
+        return Configured(
+            balancer=wanted.balancer.id,
+            amphora_id=amphora_id,
+            text=text,
+            listeners=[listener.id for listener, _ in wanted.balancer.serving],
+            files=files,
+        )
+
+    # -- which device ------------------------------------------------------------------------
+
+    def _serving(self, name: str) -> Device | None:
+        return next((one for one in self._devices.of(name) if one.state == READY), None)
+
+    def _begun(self, name: str) -> Device | None:
+        return next((one for one in self._devices.of(name) if one.state == BUILDING), None)
+
+    def _left(self, name: str) -> bool:
+        return any(one.state == LEAVING for one in self._devices.of(name))
+
+    def _begin(self, name: str, fence: int) -> Device:
+        self._must_be_ours(name, fence)
+        return self._builder.begin(name)
+
+    def _clear(self, name: str, *, strictly: bool = False) -> None:
+        """Take away what will never serve again.
+
+        What cannot be is left to the upkeep, unless `strictly`.
+        """
+        devices = self._devices.of(name)
+        serves = any(one.state == READY for one in devices)
+        for device in devices:
+            if device.state == READY or (device.state == BUILDING and not serves):
+                continue
+            try:
+                if self._floating is not None:
+                    self._floating.leave(name, device)
+                self._builder.take_away(device)
+            except (DeviceAway, DeviceRefused) as error:
+                if strictly:
+                    raise
+                LOG.warning("device %s is not gone yet: %s", device.name, error)
+
+    def _must_be_ours(self, name: str, fence: int) -> None:
+        """Stop one whose lease another has meanwhile: the pool manager knows no fences."""
+        if self._leases.outdated(name, fence):
+            raise DeviceRefused(f"the lease with fence {fence} is over")
