@@ -7,30 +7,29 @@ there by now (management guide, 9.3 set ssl cert). Here they are told apart by w
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-from libra_haproxy.deadline import Deadline
 from libra_haproxy.errors import NotInForce
 from libra_haproxy.model import Certificate
-from libra_haproxy.runtime import ANSWER_SECONDS, ask
+from libra_haproxy.runtime import Worker
 
 _LEAF = re.compile(r"^SHA1 FingerPrint: ([0-9A-F]{40})$", re.MULTILINE)
 
 
 class Loaded:
-    """The certificates of the process behind an admin socket.
+    """The certificates of the serving process.
 
     Each call raises HaproxyDown or HaproxyTimeout where it does not answer.
     """
 
-    def __init__(self, *, socket_path: Path, seconds: float = ANSWER_SECONDS) -> None:
-        self._path = socket_path
-        self._seconds = seconds
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
 
     def leaves(self) -> dict[str, str]:
         """The fingerprint of each server certificate, by the file that HAProxy knows it by."""
-        files = [line for line in self._ask("show ssl cert").splitlines() if line.startswith("/")]
-        found = {file: _LEAF.search(self._ask(f"show ssl cert {file}")) for file in files}
+        files = [
+            line for line in self._worker.ask("show ssl cert").splitlines() if line.startswith("/")
+        ]
+        found = {file: _LEAF.search(self._worker.ask(f"show ssl cert {file}")) for file in files}
         return {file: match[1] for file, match in found.items() if match}
 
     def replace(self, old: Certificate, pem: str) -> None:
@@ -42,12 +41,9 @@ class Loaded:
         if not files:
             raise NotInForce("HAProxy does not have the certificate that is to be replaced")
         for file in files:
-            said = self._ask(f"set ssl cert {file}", payload=pem)
+            said = self._worker.ask(f"set ssl cert {file}", payload=pem)
             if "ransaction" in said:
-                said = self._ask(f"commit ssl cert {file}")
+                said = self._worker.ask(f"commit ssl cert {file}")
             if "Success!" not in said:
-                self._ask(f"abort ssl cert {file}")
+                self._worker.ask(f"abort ssl cert {file}")
                 raise NotInForce(f"HAProxy refuses a certificate: {' '.join(said.split())[:300]}")
-
-    def _ask(self, line: str, *, payload: str = "") -> str:
-        return ask(self._path, line, payload=payload, deadline=Deadline.after(self._seconds))

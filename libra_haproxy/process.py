@@ -71,11 +71,14 @@ class Process:
         return may_listen_on_low_ports(status.pid)
 
     def digest(self) -> str | None:
-        """The digest of the text that the serving process was started from.
+        """The digest of the text that HAProxy says it serves; None when none runs.
 
-        Raises HaproxyTimeout when it hangs, HaproxyDown when there is none.
+        Raises HaproxyTimeout when it hangs.
         """
-        return self.worker.pid_and_digest()[1]
+        try:
+            return self.worker.pid_and_digest()[1]
+        except HaproxyDown:
+            return None
 
     def serve(self, digest: str, model: Model | None = None) -> None:
         """Have the file that carries `digest` served, by a start or a reload.
@@ -160,7 +163,7 @@ class Process:
         deadline = Deadline.after(SERVE_SECONDS)
         while not deadline.passed:
             with contextlib.suppress(HaproxyDown, UnexpectedAnswer):
-                if self.digest() == digest:
+                if self.worker.pid_and_digest()[1] == digest:
                     return
                 if status.adopted:
                     # It ran on without its keeper, from an older text.
@@ -205,6 +208,7 @@ class Process:
                     self._fail(ReloadFailed, "HAProxy refused the reload", mark)
                 new_pid, new_digest = self.worker.pid_and_digest()
                 if new_pid != pid and new_digest == digest:
+                    self.worker.replaced(pid)
                     self._keep_down(servers)
                     return
             time.sleep(_POLL_SECONDS)

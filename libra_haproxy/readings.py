@@ -73,13 +73,18 @@ class Processes:
     old_workers: tuple[Process, ...]
 
 
-def parse_info(answer: str) -> tuple[int, str | None]:
-    """The process's id and the digest of its text."""
+def parse_pid(answer: str) -> int:
+    """The process's id, of the answer to `show info`."""
     pid = re.search(r"^Pid: (\d+)$", answer, re.MULTILINE)
     if pid is None:
         raise UnexpectedAnswer(f"show info: {answer[:200]!r}")
+    return int(pid[1])
+
+
+def parse_digest(answer: str) -> str | None:
+    """The digest of the process's text, of the answer to `get var`; None where it has none."""
     digest = re.search(r"^proc\.libra: type=str value=<([0-9a-f]+)>$", answer, re.MULTILINE)
-    return int(pid[1]), digest[1] if digest else None
+    return digest[1] if digest else None
 
 
 def parse_servers(answer: str) -> tuple[ServerRow, ...]:
@@ -120,15 +125,17 @@ def parse_stat(answer: str) -> Sequence[dict[str, str]]:
     return list(csv.DictReader(line for line in answer[2:].splitlines() if line))
 
 
-def parse_snapshot(answer: str) -> Snapshot:
-    """Read the answer to everything at once; an empty line ends each command's."""
-    info, _, rest = answer.partition("\n1\n# be_id")
+def parse_snapshot(pid: int, answer: str) -> Snapshot:
+    """Read what the process `pid` says of its variable, servers and frontends, in this order.
+
+    An empty line ends each command's.
+    """
+    variable, _, rest = answer.partition("\n1\n# be_id")
     servers, _, stat = rest.partition("\n# pxname")
-    pid, digest = parse_info(info)
     rows = parse_stat(f"# pxname{stat}")
     return Snapshot(
         pid=pid,
-        digest=digest,
+        digest=parse_digest(variable),
         servers=parse_servers(f"1\n# be_id{servers}"),
         frontends={row["pxname"]: row["status"] for row in rows},
     )

@@ -20,7 +20,8 @@ from libra_haproxy.readings import (
     Processes,
     ServerRow,
     Snapshot,
-    parse_info,
+    parse_digest,
+    parse_pid,
     parse_processes,
     parse_servers,
     parse_snapshot,
@@ -33,9 +34,12 @@ ANSWER_SECONDS = 4.0
 _REPLACING_SECONDS = 1.0
 """How long a master may be away while it replaces itself."""
 
-_INFO = "show info;get var proc.libra"
+_DIGEST = "get var proc.libra"
 _SERVERS = "show servers state"
-_EVERYTHING = f"{_INFO};{_SERVERS};show stat -1 1 -1"
+_EVERYTHING = f"{_DIGEST};{_SERVERS};show stat -1 1 -1"
+
+_HANDING_OVER_SECONDS = 0.005
+"""After this a process that is being replaced may have left its socket."""
 
 _OWN = "GLOBAL"
 """The frontend of HAProxy's own sockets."""
@@ -78,18 +82,41 @@ def ask(path: Path, line: str, *, deadline: Deadline, payload: str = "") -> str:
 
 
 class Worker:
-    """The serving process, through its own socket."""
+    """The serving process, through its own socket.
+
+    One that was replaced goes on answering there for a moment. So each line asks who answers, and
+    what a replaced process says of itself, or has done, counts for nothing: it is asked again.
+    """
 
     def __init__(self, *, socket_path: Path, seconds: float = ANSWER_SECONDS) -> None:
         self._path = socket_path
         self._seconds = seconds
+        self._replaced: int | None = None
 
-    def _ask(self, line: str) -> str:
-        return ask(self._path, line, deadline=Deadline.after(self._seconds))
+    def replaced(self, pid: int) -> None:
+        """From now on another process than `pid` serves."""
+        self._replaced = pid
+
+    def ask(self, line: str, *, payload: str = "") -> str:
+        """Have one line of commands, which must bear repeating, carried out; gives the answer."""
+        return self._ask(line, payload=payload)[1]
+
+    def _ask(self, line: str, *, payload: str = "") -> tuple[int, str]:
+        deadline = Deadline.after(self._seconds)
+        while True:
+            answer = ask(self._path, f"show info;{line}", payload=payload, deadline=deadline)
+            who, _, said = answer.partition("\n\n")
+            pid = parse_pid(who)
+            if pid != self._replaced:
+                return pid, said
+            if deadline.passed:
+                raise HaproxyTimeout(f"process {pid} was replaced and does not leave its socket")
+            time.sleep(_HANDING_OVER_SECONDS)
 
     def pid_and_digest(self) -> tuple[int, str | None]:
         """Which process answers, and the digest of the text it was started from."""
-        return parse_info(self._ask(_INFO))
+        pid, said = self._ask(_DIGEST)
+        return pid, parse_digest(said)
 
     def servers(self) -> tuple[ServerRow, ...]:
         """Every server of every backend that is not disabled."""
@@ -97,7 +124,7 @@ class Worker:
 
     def server_states(self) -> str:
         """The same in HAProxy's own words."""
-        return self._ask(_SERVERS)
+        return self.ask(_SERVERS)
 
     def change(self, lines: Iterable[str]) -> tuple[str, Snapshot]:
         """Carry out lines of commands, and look; returns what HAProxy said and what it is now.
@@ -106,14 +133,14 @@ class Worker:
         """
         *first, last = lines
         said = self.run(first)
-        answer = self._ask(f"{last};{_EVERYTHING}")
-        words, _, seen = answer.rpartition("\nName: ")
+        pid, answer = self._ask(f"{last};{_EVERYTHING}")
+        words, mark, seen = answer.rpartition("proc.libra: ")
         said = "; ".join(part for part in (said, *words.splitlines()) if part.strip())
-        return said, parse_snapshot(f"Name: {seen}")
+        return said, parse_snapshot(pid, mark + seen)
 
     def look(self) -> Snapshot:
         """All there is to know of what it serves, in one answer."""
-        return parse_snapshot(self._ask(_EVERYTHING))
+        return parse_snapshot(*self._ask(_EVERYTHING))
 
     def server_status(self) -> dict[tuple[str, str], str]:
         """HAProxy's own word for each (backend, server): `UP`, `DOWN 1/2`, `MAINT`, `no check`."""
@@ -121,17 +148,17 @@ class Worker:
 
     def disable_frontend(self, name: str) -> None:
         """Close a frontend's listeners until the next reload; one that is not there is fine."""
-        self._ask(f"disable frontend {name}")
+        self.ask(f"disable frontend {name}")
 
     def run(self, lines: Iterable[str]) -> str:
         """Carry out lines of commands; returns what HAProxy said, for the log: empty is good."""
         return "; ".join(
-            said for line in lines for said in self._ask(line).splitlines() if said.strip()
+            said for line in lines for said in self.ask(line).splitlines() if said.strip()
         )
 
     def _stat(self, what: str) -> Sequence[dict[str, str]]:
         """Rows of `show stat`, by column name, never by position."""
-        return parse_stat(self._ask(f"show stat {what}"))
+        return parse_stat(self.ask(f"show stat {what}"))
 
 
 class Master:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,8 +16,8 @@ from libra_haproxy import commands, limits
 from libra_haproxy.certificates import Certificates
 from libra_haproxy.check import check, must_be_there
 from libra_haproxy.confirm import certificate_differences, differences
-from libra_haproxy.deadline import Deadline
-from libra_haproxy.errors import EngineError, HaproxyDown, NoLoadBalancer, NotInForce
+from libra_haproxy.errors import EngineError, NoLoadBalancer, NotInForce
+from libra_haproxy.leaving import Leaving
 from libra_haproxy.ledger import Books
 from libra_haproxy.lingering import Lingering
 from libra_haproxy.loaded import Loaded
@@ -38,15 +37,8 @@ from libra_haproxy.process import Process
 from libra_haproxy.readings import Snapshot
 from libra_haproxy.render import Place, Rendered, render
 from libra_haproxy.runtime import Worker
-from libra_haproxy.tokens import Token
 
 LOG = logging.getLogger(__name__)
-
-_HANDING_OVER_SECONDS = 2.0
-"""How long a process that was replaced may still take connections of the admin socket."""
-
-_MOST_LEAVING = 100
-"""Removed servers that may wait for their last connection; a reload clears them all."""
 
 
 class Service:
@@ -77,13 +69,13 @@ class Service:
         self._bind = bind
         self._admin_socket = admin_socket
         self._certificates = certificates
-        self._loaded = Loaded(socket_path=admin_socket)
+        self._loaded = Loaded(process.worker)
         self._lingering = lingering
         self._maxconn = maxconn
         self._open_files = open_files
         self._at_run_time = True
         self._text: Rendered | None = None  # what HAProxy was last seen to serve
-        self._leaving: set[tuple[str, str]] = set()  # removed servers with connections
+        self._leaving = Leaving()
 
     def must_be_possible(self) -> None:
         """Raise HaproxyMissing where nothing could ever be served."""
@@ -131,23 +123,17 @@ class Service:
 
         Raises HaproxyTimeout when it hangs.
         """
-        try:
-            return self._process.digest()
-        except HaproxyDown:
-            return None
+        return self._process.digest()
 
     def serves(self, state: State, rendered: Rendered, *, running: str | None) -> bool:
         """Whether HAProxy, which says that it serves `running`, serves `state` from its text.
 
         Raises HaproxyTimeout when it hangs.
         """
-        if running != rendered.digest:
+        if running != rendered.digest or self._differences(state, rendered, self._worker.look()):
             return False
-        with contextlib.suppress(NotInForce):
-            if not self._differences(state, self._look(rendered.digest)):
-                self._text = rendered
-                return True
-        return False
+        self._text = rendered
+        return True
 
     def way(self, now: State, wanted: State, rendered: Rendered, *, running: str | None) -> Plan:
         """How to get from `now` to `wanted`: at run time where HAProxy is known to serve `now`."""
@@ -157,7 +143,7 @@ class Service:
             return ByReload("it is not known what HAProxy serves")
         if rendered.maxconn != self._text.maxconn:
             return ByReload("another number of connections fits")
-        if len(self._leaving) > _MOST_LEAVING:
+        if self._leaving.too_many:
             return ByReload("too many removed servers still have connections")
         return plan(now, wanted)
 
@@ -178,7 +164,7 @@ class Service:
         crash_point("after_reload")
         self._text = rendered
         self._leaving.clear()
-        found = self._differences(state, self._look(rendered.digest))
+        found = self._differences(state, rendered, self._worker.look())
         if found:
             raise NotInForce("HAProxy does not serve what was asked: " + "; ".join(found[:5]))
 
@@ -188,15 +174,18 @@ class Service:
 
     def _change(self, state: State, rendered: Rendered, way: AtRunTime) -> list[str]:
         """Carry out a plan at run time; returns what is not as asked then."""
-        before: list[Token] = []
-        for operation in way.operations:
-            if isinstance(operation, RemoveServer):
-                self._leaving.add((operation.backend, operation.name))
-            elif isinstance(operation, AddServer):
-                place = (operation.lb.backend, operation.server.name)
-                if place in self._leaving:
-                    self._leaving.discard(place)
-                    before.append(commands.deletion(*place))
+        added = [
+            (operation.lb.backend, operation.server.name)
+            for operation in way.operations
+            if isinstance(operation, AddServer)
+        ]
+        removed = [
+            (operation.backend, operation.name)
+            for operation in way.operations
+            if isinstance(operation, RemoveServer)
+        ]
+        before = list(self._leaving.make_way(added))
+        self._leaving.add(removed)
         try:
             for operation in way.operations:
                 if isinstance(operation, SetCertificate):
@@ -210,19 +199,9 @@ class Service:
             if said:
                 LOG.debug("HAProxy said: %s", said)
             self._text = rendered
-            if seen.digest != rendered.digest:
-                return ["HAProxy did not take the mark of the new text"]
-            return self._differences(state, seen)
+            return self._differences(state, rendered, seen)
         except EngineError as error:
             return [str(error)]
-
-    def _clear_out(self) -> None:
-        """Try to forget removed servers; each goes once its last connection has ended."""
-        if not self._leaving:
-            return
-        self._worker.run(commands.lines(commands.deletion(*place) for place in self._leaving))
-        there = {(row.backend, row.name) for row in self._worker.servers()}
-        self._leaving &= there
 
     def cut_sessions(self, state: State) -> None:
         """End what is still going on in any process, new or leaving."""
@@ -268,7 +247,7 @@ class Service:
     def look(self) -> int:
         """See that a keeper is there, and clear out; returns the deaths seen since last time."""
         with contextlib.suppress(EngineError):
-            self._clear_out()
+            self._leaving.look(self._worker)
         return self._process.look()
 
     def end_lingering(self) -> None:
@@ -285,19 +264,10 @@ class Service:
     def _worker(self) -> Worker:
         return self._process.worker
 
-    def _look(self, digest: str) -> Snapshot:
-        """What the process that serves the text of `digest` says.
-
-        The one it has replaced may go on answering for a moment: they share the socket.
-        """
-        deadline = Deadline.after(_HANDING_OVER_SECONDS)
-        while (seen := self._worker.look()).digest != digest:
-            if deadline.passed:
-                raise NotInForce("HAProxy answers from another text than the one it was given")
-            time.sleep(0.01)
-        return seen
-
-    def _differences(self, state: State, seen: Snapshot) -> list[str]:
+    def _differences(self, state: State, rendered: Rendered, seen: Snapshot) -> list[str]:
+        """What a process does not serve of `state` as its text says, one line each."""
+        if seen.digest != rendered.digest:
+            return ["HAProxy answers from another text than the one it was given"]
         found = differences(
             model_of(state),
             suspended=state.suspended,

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import threading
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -27,10 +28,11 @@ from libra_haproxy.errors import (
     StartFailed,
     TooFewFiles,
 )
+from libra_haproxy.leaving import Leaving
 from libra_haproxy.model import LoadBalancer, Model, Protocol, Server
 from libra_haproxy.ports import Listen, refuse_unusable
 from libra_haproxy.privileges import identity, may_listen_on_low_ports
-from libra_haproxy.readings import UnexpectedAnswer, parse_processes
+from libra_haproxy.readings import ServerRow, UnexpectedAnswer, parse_processes
 from libra_haproxy.runtime import Worker, ask
 from libra_haproxy.text_check import complaints
 from libra_haproxy.turnstile import Turnstile
@@ -187,10 +189,11 @@ def test_a_table_without_a_master_is_no_table(said: str) -> None:
 
 
 class Fake:
-    """A HAProxy socket that says what it is told to, or nothing."""
+    """A HAProxy socket that says what it is told to, the last of it for ever, or nothing."""
 
-    def __init__(self, path: Path, answer: bytes | None) -> None:
-        self._answer = answer
+    def __init__(self, path: Path, *answers: bytes | None) -> None:
+        self._answers = answers
+        self.asked: list[bytes] = []
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
         self._listener.listen(4)
@@ -200,11 +203,12 @@ class Fake:
     def _run(self) -> None:
         while True:
             connection, _ = self._listener.accept()
-            connection.recv(65536)
-            if self._answer is None:
+            answer = self._answers[min(len(self.asked), len(self._answers) - 1)]
+            self.asked.append(connection.recv(65536))
+            if answer is None:
                 self._open.append(connection)
                 continue
-            connection.sendall(self._answer)
+            connection.sendall(answer)
             connection.close()
 
 
@@ -220,6 +224,67 @@ def test_an_answer_that_is_not_understood_is_an_error_of_the_engine(
         except UnexpectedAnswer:
             continue
         assert found in ((), {})
+
+
+OLD = b"Name: HAProxy\nPid: 11\nUptime: 1d\n\nproc.libra: type=str value=<aa>\n"
+NEW = b"Name: HAProxy\nPid: 12\nUptime: 0d\n\nproc.libra: type=str value=<bb>\n"
+
+
+def test_what_a_replaced_process_says_or_does_counts_for_nothing(tmp_path: Path) -> None:
+    # Given a process that was replaced, and goes on answering twice on the socket of both
+    process = Fake(tmp_path / "s", OLD, OLD, OLD, NEW)
+    worker = Worker(socket_path=tmp_path / "s", seconds=5)
+    assert worker.pid_and_digest() == (11, "aa")
+    worker.replaced(11)
+    # Then what is asked or ordered is so of the other one
+    assert worker.pid_and_digest() == (12, "bb")
+    assert len(process.asked) == 4
+    assert worker.run(["set server b/s weight 1"]) == "proc.libra: type=str value=<bb>"
+
+
+def test_a_replaced_process_that_does_not_leave_its_socket_is_an_error(tmp_path: Path) -> None:
+    Fake(tmp_path / "s", OLD)
+    worker = Worker(socket_path=tmp_path / "s", seconds=0.05)
+    worker.replaced(11)
+    with pytest.raises(HaproxyTimeout, match="process 11 was replaced"):
+        worker.look()
+
+
+def test_removed_servers_make_way_for_those_of_their_name_and_are_forgotten(tmp_path: Path) -> None:
+    # Given two servers that were removed, and a HAProxy that could let go of neither
+    leaving = Leaving()
+    leaving.add([("b", "one"), ("b", "two")])
+    # When one of that name is added, then the old one is to be deleted first
+    assert list(leaving.make_way([("b", "one"), ("b", "new")])) == ["del server b/one"]
+    assert ("b", "one") not in leaving
+    assert ("b", "two") in leaving
+    # And the other is tried again until it is gone
+    rows = ServerRow("b", "two", 2, "192.0.2.1", 80, 1, maintenance=True)
+    there, gone = Rows(rows), Rows()
+    leaving.look(there)
+    assert ("b", "two") in leaving
+    leaving.look(gone)
+    assert ("b", "two") not in leaving
+    assert there.ran == gone.ran == ["del server b/two"]
+    # And then HAProxy is asked no more
+    leaving.look(gone)
+    assert len(gone.ran) == 1
+
+
+class Rows(Worker):
+    """A HAProxy with these servers."""
+
+    def __init__(self, *rows: ServerRow) -> None:
+        super().__init__(socket_path=Path("/nowhere"))
+        self._rows = rows
+        self.ran: list[str] = []
+
+    def run(self, lines: Iterable[str]) -> str:
+        self.ran += lines
+        return ""
+
+    def servers(self) -> tuple[ServerRow, ...]:
+        return self._rows
 
 
 def test_a_socket_that_says_nothing_is_a_timeout_and_one_that_is_gone_is_down(
