@@ -11,19 +11,23 @@ import contextlib
 import logging
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from libra_common.crash import crash_point
 from libra_haproxy import commands, text_plan, text_rules, text_stat
-from libra_haproxy.errors import EngineError, HaproxyDown, NoLoadBalancer, NotInForce
+from libra_haproxy.errors import EngineError, NoLoadBalancer, NotInForce
 from libra_haproxy.keeper_client import KeeperClient
+from libra_haproxy.leaving import Leaving
 from libra_haproxy.ledger import Books
 from libra_haproxy.process import Process
+from libra_haproxy.readings import Snapshot
 from libra_haproxy.store import Store
 from libra_haproxy.text import Text, TextRefused, parse, refused, without
 from libra_haproxy.text_check import complaints
+from libra_haproxy.text_confirm import differences
 from libra_haproxy.text_derive import Derived, TextPlace, derive
 from libra_haproxy.text_stat import Stat
 from libra_haproxy.text_store import Record, TextStore, Wanted
@@ -69,7 +73,7 @@ class TextInstance:
         self._record: Record | None = None
         self._texts: dict[str, Text] = {}
         self._serving: Derived | None = None  # what HAProxy was last seen to serve
-        self._leaving: set[tuple[str, str]] = set()  # removed servers with connections
+        self._leaving = Leaving()
         self._pid = 0
 
     # -- what it is ------------------------------------------------------------------------
@@ -101,7 +105,7 @@ class TextInstance:
             record, serving = self._record, self._serving
             if record is None or serving is None or record.wanted is not Wanted.STARTED:
                 return False
-            return record.running == record.uploaded and self._digest() == serving.digest
+            return record.running == record.uploaded and self._process.digest() == serving.digest
         except EngineError:
             return False
         finally:
@@ -214,7 +218,7 @@ class TextInstance:
             self._process.look()
             status = self._keeper.status()
             self._pid = (status and status.pid) or self._pid
-            self._clear_out()
+            self._leaving.look(self._process.worker)
         except EngineError as error:
             LOG.warning("cannot look after HAProxy: %s", error)
         finally:
@@ -282,7 +286,7 @@ class TextInstance:
         known = self._serving
         if known is None or before.running is None or known.files != derived.files:
             return None
-        if self._digest() != known.digest:
+        if self._process.digest() != known.digest or self._leaving.too_many:
             return None
         way = text_plan.plan(self._parsed(before.running), self._parsed(source))
         if isinstance(way, str):
@@ -295,14 +299,15 @@ class TextInstance:
         self._store.commit()
         record = self._must()
         text = self._parsed(record.running or record.uploaded)
-        if self._digest() == derived.digest:
-            found = self._missing(text)
-        else:
-            found = ["it is not served yet"] if way is None else self._change(way, derived, text)
+        found = ["it is not served yet"]
+        if self._process.digest() == derived.digest:
+            found = self._differences(text, derived, self._process.worker.look())
+        elif way is not None:
+            found = self._change(way, derived, text)
         if found:
             self._process.serve(derived.digest)
             self._leaving.clear()
-            found = self._missing(text)
+            found = self._differences(text, derived, self._process.worker.look())
         if found:
             raise NotInForce("HAProxy does not serve what was asked: " + "; ".join(found[:5]))
         self._serving = derived
@@ -311,52 +316,29 @@ class TextInstance:
 
     def _change(self, way: text_plan.TextPlan, derived: Derived, text: Text) -> list[str]:
         """Change servers at run time; gives what is not as asked then."""
-        self._leaving |= set(way.removed)
-        self._leaving -= set(way.added)
+        before = list(self._leaving.make_way(way.added))
+        self._leaving.add(way.removed)
         try:
-            said = self._process.worker.run(
-                commands.lines([*way.commands, commands.marking(derived.digest)])
+            said, seen = self._process.worker.change(
+                commands.lines([*before, *way.commands, commands.marking(derived.digest)])
             )
             crash_point("after_runtime")
             LOG.debug("HAProxy said: %s", said)
-            if self._digest() != derived.digest:
-                return ["HAProxy did not take the mark of the new text"]
-            return self._missing(text)
+            return self._differences(text, derived, seen, changed=way.wanted)
         except EngineError as error:
             return [str(error)]
 
-    def _digest(self) -> str | None:
-        """The digest of the text that HAProxy serves; None when none runs."""
-        try:
-            return self._process.digest()
-        except HaproxyDown:
-            return None
-
-    def _missing(self, text: Text) -> list[str]:
+    def _differences(
+        self,
+        text: Text,
+        derived: Derived,
+        seen: Snapshot,
+        changed: Mapping[tuple[str, str], text_plan.Server] = MappingProxyType({}),
+    ) -> list[str]:
         """What HAProxy does not serve as the text says, one line each."""
-        seen = text_stat.stat(self.admin_socket)
-        found = [
-            f"{frontend.name} is not open"
-            for frontend in text.frontends
-            if not frontend.has("disabled")
-            and seen.frontends.get(frontend.name, {}).get("status") not in ("OPEN", "FULL")
-        ]
-        for backend in text.backends:
-            if backend.has("disabled") or backend.has("server-template"):
-                continue
-            wanted = {words[0] for words in backend.values("server") if words}
-            there = {name for proxy, name in seen.servers if proxy == backend.name}
-            leaving = {name for proxy, name in self._leaving if proxy == backend.name}
-            found += [f"{backend.name}/{name} is missing" for name in wanted - there]
-            found += [f"{backend.name}/{name} is still there" for name in there - wanted - leaving]
-        return found
-
-    def _clear_out(self) -> None:
-        """Try to forget removed servers; each goes once its last connection has ended."""
-        if self._leaving:
-            worker = self._process.worker
-            worker.run(commands.lines(text_plan.deletion(*place) for place in self._leaving))
-            self._leaving &= {(row.backend, row.name) for row in worker.servers()}
+        if seen.digest != derived.digest:
+            return ["HAProxy answers from another text than the one it was given"]
+        return differences(text, seen=seen, leaving=self._leaving, changed=changed)
 
     def _erase(self) -> None:
         self._process.stop()

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
+from libra_haproxy.commands import deletion
 from libra_haproxy.text import Section, Text
 from libra_haproxy.tokens import Token
 
@@ -20,7 +21,7 @@ MOST_OPERATIONS = 300
 
 _SAFE = re.compile(r"[A-Za-z0-9_.:-]{1,100}", re.ASCII)
 _WITH_VALUE = frozenset(
-    {"weight", "inter", "fastinter", "downinter", "rise", "fall", "port", "addr"}
+    {"id", "weight", "inter", "fastinter", "downinter", "rise", "fall", "port", "addr"}
 )
 _ALONE = frozenset({"check", "backup", "disabled", "send-proxy", "send-proxy-v2"})
 
@@ -30,19 +31,22 @@ class _Reload(Exception):
 
 
 @dataclass(frozen=True)
-class _Server:
+class Server:
     """A server line that is understood whole; `options` are its words but for two of them."""
 
     name: str
-    address: str
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address
+    port: int
     options: tuple[str, ...]
-    weight: str
+    weight: int
     disabled: bool
 
     def added(self, backend: str) -> Iterator[Token]:
+        """The commands that make it."""
         place = f"{backend}/{self.name}"
-        words = " ".join(("weight", self.weight, *self.options))
-        yield Token(f"add server {place} {self.address} {words}")
+        address = f"[{self.address}]" if self.address.version == 6 else str(self.address)
+        words = " ".join(("weight", str(self.weight), *self.options))
+        yield Token(f"add server {place} {address}:{self.port} {words}")
         if "check" in self.options:
             yield Token(f"enable health {place}")
         if not self.disabled:
@@ -51,11 +55,15 @@ class _Server:
 
 @dataclass(frozen=True)
 class TextPlan:
-    """The commands, in their order, and the servers (backend, name) that are to be forgotten."""
+    """The commands, in their order, and the servers (backend, name) that go and come.
+
+    `wanted` has all that come or change, as they shall be then.
+    """
 
     commands: tuple[Token, ...] = ()
     removed: tuple[tuple[str, str], ...] = ()
     added: tuple[tuple[str, str], ...] = ()
+    wanted: Mapping[tuple[str, str], Server] = field(default_factory=dict)
 
 
 def plan(old: Text, new: Text) -> TextPlan | str:
@@ -63,27 +71,23 @@ def plan(old: Text, new: Text) -> TextPlan | str:
     before, after = _shape(old), _shape(new)
     if [key for key, _ in before] != [key for key, _ in after]:
         return "more than servers has changed"
-    commands: list[Token] = []
-    removed: list[tuple[str, str]] = []
-    added: list[tuple[str, str]] = []
+    if any(one.has("default-server") or one.has("cookie") for one in _defaults(new)):
+        return "servers inherit from a section of defaults"
     try:
-        for (_, was), (_, will) in zip(before, after, strict=True):
-            for command, place in _backend(was, will):
-                commands += command
-                if place and command[0].startswith("add "):
-                    added.append(place)
-                elif place:
-                    removed.append(place)
+        plans = [_backend(was, will) for (_, was), (_, will) in zip(before, after, strict=True)]
     except _Reload as reason:
         return str(reason)
-    if len(commands) > MOST_OPERATIONS:
-        return "many servers have changed"
-    return TextPlan(tuple(commands), tuple(removed), tuple(added))
+    whole = TextPlan(
+        commands=tuple(command for one in plans for command in one.commands),
+        removed=tuple(place for one in plans for place in one.removed),
+        added=tuple(place for one in plans for place in one.added),
+        wanted={place: server for one in plans for place, server in one.wanted.items()},
+    )
+    return whole if len(whole.commands) <= MOST_OPERATIONS else "many servers have changed"
 
 
-def deletion(backend: str, name: str) -> Token:
-    """Forget a server that is in maintenance; refused while it has connections."""
-    return Token(f"del server {backend}/{name}")
+def _defaults(text: Text) -> Iterator[Section]:
+    return (section for section in text.sections if section.keyword == "defaults")
 
 
 def _shape(text: Text) -> list[tuple[tuple[object, ...], Section]]:
@@ -113,24 +117,28 @@ def _lines(section: Section) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _backend(old: Section, new: Section) -> Iterator[tuple[list[Token], tuple[str, str] | None]]:
-    """Commands, and the server that they add or remove."""
+def _backend(old: Section, new: Section) -> TextPlan:
+    """The part of one section."""
     if old.keyword != "backend":
-        return
+        return TextPlan()
     was, will = _lines(old), _lines(new)
     if was == will:
-        return
+        return TextPlan()
     _must_be_simple(new)
-    for name, words in will.items():
-        server = _server(words)
-        if name not in was:
-            yield list(server.added(new.name)), (new.name, name)
-        elif was[name] != words:
-            yield list(_changed(new.name, _server(was[name]), server)), None
-    for name in was.keys() - will.keys():
-        place = f"{new.name}/{_server(was[name]).name}"
-        out = [Token(f"set server {place} state maint"), deletion(new.name, name)]
-        yield out, (new.name, name)
+    wanted = {
+        (new.name, name): _server(words) for name, words in will.items() if was.get(name) != words
+    }
+    added = tuple(place for place in wanted if place[1] not in was)
+    removed = tuple((new.name, _server(was[name]).name) for name in was if name not in will)
+    commands: list[Token] = []
+    for place, server in wanted.items():
+        if place[1] in was:
+            commands += _changed(new.name, _server(was[server.name]), server)
+        else:
+            commands += server.added(new.name)
+    for place in removed:
+        commands += [Token(f"set server {'/'.join(place)} state maint"), deletion(*place)]
+    return TextPlan(tuple(commands), removed, added, wanted)
 
 
 def _must_be_simple(backend: Section) -> None:
@@ -143,8 +151,8 @@ def _must_be_simple(backend: Section) -> None:
         raise _Reload(f"{backend.name} cannot be changed by its name and servers alone")
 
 
-def _changed(backend: str, was: _Server, will: _Server) -> Iterator[Token]:
-    if (was.address, was.options) != (will.address, will.options):
+def _changed(backend: str, was: Server, will: Server) -> Iterator[Token]:
+    if (was.address, was.port, was.options) != (will.address, will.port, will.options):
         raise _Reload(f"{backend}/{will.name} has another address or other options")
     place = f"{backend}/{will.name}"
     if was.weight != will.weight:
@@ -153,7 +161,7 @@ def _changed(backend: str, was: _Server, will: _Server) -> Iterator[Token]:
         yield Token(f"set server {place} state {'maint' if will.disabled else 'ready'}")
 
 
-def _server(words: tuple[str, ...]) -> _Server:
+def _server(words: tuple[str, ...]) -> Server:
     """Understand a server line whole, or raise _Reload."""
     _, name, address, *rest = words
     if not _SAFE.fullmatch(name):
@@ -175,10 +183,10 @@ def _server(words: tuple[str, ...]) -> _Server:
             kept += [option, value]
     if not weight.isdecimal() or int(weight) > 256:
         raise _Reload(f"the server {name} has the weight {weight!r}")
-    return _Server(name, _endpoint(address), tuple(kept), weight, disabled)
+    return Server(name, *_endpoint(address), tuple(kept), int(weight), disabled)
 
 
-def _endpoint(address: str) -> str:
+def _endpoint(address: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int]:
     """An IP address with a port, as HAProxy takes it; a name would have to be looked up."""
     host, _, port = address.rpartition(":")
     try:
@@ -187,4 +195,4 @@ def _endpoint(address: str) -> str:
         raise _Reload(f"a server has the address {address!r}") from None
     if not port.isdecimal() or getattr(ip, "scope_id", None):
         raise _Reload(f"a server has the address {address!r}")
-    return f"[{ip}]:{port}" if ip.version == 6 else f"{ip}:{port}"
+    return ip, int(port)

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libra_haproxy import text_plan, text_rules
+from libra_haproxy.readings import ServerRow, Snapshot
 from libra_haproxy.text import Text, TextRefused, addresses, kind, parse, without
+from libra_haproxy.text_confirm import differences
 from libra_haproxy.text_derive import TextPlace, derive
 from libra_haproxy.text_plan import TextPlan
 from libra_haproxy.text_words import BadLine, quoted, split
@@ -362,6 +364,22 @@ def test_servers_come_go_and_change_at_run_time() -> None:
     ]
     assert plan.removed == ((backend, MEMBERS[0]),)
     assert plan.added == ((backend, MEMBERS[2]),)
+    assert {place: (one.weight, one.disabled) for place, one in plan.wanted.items()} == {
+        (backend, MEMBERS[1]): (5, False),
+        (backend, MEMBERS[2]): (1, True),
+    }
+
+
+def test_a_server_with_a_number_of_its_own_comes_at_run_time() -> None:
+    # Given what Libra's own provider writes of a pool, before and after a member came
+    old = "backend b:l\n balance leastconn\n server one 192.0.2.1:80 id 7 weight 1\n"
+    plan = text_plan.plan(parse(old), parse(old + " server two 192.0.2.2:80 id 9 weight 3\n"))
+    # Then it needs no reload, and has the number that the file gives it
+    assert isinstance(plan, TextPlan)
+    assert list(plan.commands) == [
+        "add server b:l/two 192.0.2.2:80 weight 3 id 9",
+        "enable server b:l/two",
+    ]
 
 
 def test_comments_and_spaces_take_nothing() -> None:
@@ -401,6 +419,83 @@ def test_backends_that_keep_clients_or_hash_are_reloaded(fields: dict[str, objec
     assert isinstance(text_plan.plan(proxied(**fields), more), str)
 
 
+@pytest.mark.parametrize("line", ["default-server inter 2s", "cookie SRV insert"])
+def test_servers_that_inherit_from_defaults_are_reloaded(line: str) -> None:
+    old, new = (
+        parse(f"defaults\n {line}\n" + configuration(Proxy(port=80, members=members)))
+        for members in ({MEMBERS[0]: 1}, {MEMBERS[0]: 1, MEMBERS[1]: 2})
+    )
+    assert isinstance(text_plan.plan(old, new), str)
+
+
 def test_many_changes_are_a_reload() -> None:
     many = proxied(members={f"m{number}": 1 for number in range(400)})
     assert text_plan.plan(proxied(), many) == "many servers have changed"
+
+
+# -- what HAProxy serves --------------------------------------------------------------------------
+
+
+def serving(
+    rows: list[tuple[str, str, int, int, bool]], *, closed: bool = False
+) -> tuple[Text, Snapshot, str]:
+    text = proxied()
+    backend = text.backends[0].name
+    servers = [
+        ServerRow(backend, name, 0, address, port, weight, maintenance=maintenance)
+        for name, address, port, weight, maintenance in rows
+    ]
+    status = "STOP" if closed else "OPEN"
+    seen = Snapshot(
+        pid=1, digest="", servers=tuple(servers), frontends={text.frontends[0].name: status}
+    )
+    return text, seen, backend
+
+
+BOTH = [(MEMBERS[0], "127.0.0.1", 1, 1, False), (MEMBERS[1], "127.0.0.1", 2, 1, False)]
+
+
+def test_haproxy_that_has_the_names_of_a_text_serves_it() -> None:
+    text, seen, _ = serving(BOTH)
+    assert differences(text, seen=seen, changed={}) == []
+
+
+def test_what_is_closed_missing_or_left_over_is_told() -> None:
+    text, seen, backend = serving([BOTH[0], ("other", "127.0.0.1", 3, 1, False)], closed=True)
+    assert differences(text, seen=seen, changed={}) == [
+        f"{LISTENER} is not open",
+        f"{backend}/{MEMBERS[1]} is missing",
+        f"{backend}/other is still there",
+    ]
+
+
+@pytest.mark.parametrize("maintenance", [True, False])
+def test_a_server_that_leaves_may_be_there_as_long_as_it_takes_nothing(maintenance: bool) -> None:
+    text, seen, backend = serving([*BOTH, ("gone", "127.0.0.1", 3, 1, maintenance)])
+    told = differences(text, seen=seen, leaving={(backend, "gone")}, changed={})
+    assert told == ([] if maintenance else [f"{backend}/gone is still there"])
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        ("127.0.0.2", 3, 1, False),
+        ("127.0.0.1", 4, 1, False),
+        ("127.0.0.1", 3, 2, False),
+        ("127.0.0.1", 3, 1, True),
+        ("-", 3, 1, False),
+    ],
+)
+def test_a_server_changed_at_run_time_must_be_as_the_text_has_it(
+    there: tuple[str, int, int, bool],
+) -> None:
+    # Given a server that came at run time, and a HAProxy that has an older one of its name
+    new = proxied(members={MEMBERS[0]: 1, MEMBERS[1]: 2, MEMBERS[2]: 3})
+    plan = text_plan.plan(proxied(), new)
+    assert isinstance(plan, TextPlan)
+    _, good, backend = serving([*BOTH, (MEMBERS[2], "127.0.0.1", 3, 1, False)])
+    _, bad, _ = serving([*BOTH, (MEMBERS[2], *there)])
+    # Then that is seen, and the right one is not complained of
+    assert differences(new, seen=good, changed=plan.wanted) == []
+    wrong = [f"{backend}/{MEMBERS[2]} is not as the text has it"]
+    assert differences(new, seen=bad, changed=plan.wanted) == wrong
