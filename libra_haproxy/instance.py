@@ -165,10 +165,10 @@ class Instance:
         with self._changes.turn_if_free() as free:
             if free and self._truth.state.model is not None:
                 self._deaths += self._service.look()
+        # Not in a turn: a disk or a master that hangs must not keep a change waiting.
         if self._truth.state.model is None:
             self._service.logs.look()
-        # Not in a turn: a master that hangs must not keep a change waiting.
-        if self._truth.state.model is not None:
+        else:
             self._service.end_lingering()
 
     # -- reads -----------------------------------------------------------------------------
