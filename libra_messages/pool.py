@@ -1,7 +1,8 @@
 """The messages the pool manager takes, as typed, frozen requests.
 
 Source: pool manager commands. DELETE_IP is not on that page; the Libra API server sends it.
-The fields flavor, image, az and network of BUILD_DEVICE are additions of this implementation.
+The fields of BUILD_DEVICE, and ATTACH_PORT, DETACH_PORT and LIST_DEVICES, are additions of this
+implementation.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from libra_messages.actions import Actions, Command, faults_in, refuse_other_tha
 from libra_messages.codes import Code
 from libra_messages.faults import Malformed, shown
 from libra_messages.fields import Address, Reads
-from libra_messages.readers import Refused
+from libra_messages.pool_agent import Agent
+from libra_messages.readers import Refused, address
 
 _DEVICE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", re.ASCII)
 _LONGEST_WORD = 255
@@ -41,12 +43,65 @@ def _word(value: Any) -> str:
     raise Refused(f"must be 1 to {_LONGEST_WORD} printable characters, got {shown(value)}")
 
 
+def _addresses(value: Any) -> tuple[str, ...]:
+    """Read a list of addresses, each of them once."""
+    if not isinstance(value, list):
+        raise Refused(f"must be a list, got {shown(value)}")
+    if len(value) > _MOST_ADDRESSES:
+        raise Refused(f"must be at most {_MOST_ADDRESSES}, got {len(value)}")
+    found: dict[str, int] = {}
+    for position, item in enumerate(value):
+        try:
+            first = found.setdefault(address(item), position)
+        except Refused as error:
+            raise Refused(f"item {position} {error}") from None
+        if first != position:
+            raise Refused(f"item {position} is the same address as item {first}")
+    return tuple(found)
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    """Read a list of names or ids of things in the cloud."""
+    if not isinstance(value, list):
+        raise Refused(f"must be a list, got {shown(value)}")
+    if len(value) > _MOST_GROUPS:
+        raise Refused(f"must be at most {_MOST_GROUPS}, got {len(value)}")
+    found = []
+    for position, item in enumerate(value):
+        try:
+            found.append(_word(item))
+        except Refused as error:
+            raise Refused(f"item {position} {error}") from None
+    return tuple(dict.fromkeys(found))
+
+
+_MOST_ADDRESSES = 64
+_MOST_GROUPS = 32
+_WORD_SCHEMA = {"type": ["string", "integer"], "minLength": 1, "maxLength": _LONGEST_WORD}
+
 DeviceName = Annotated[
     str, Reads(_device_name, {"type": "string", "pattern": f"^{_DEVICE_NAME.pattern}$"})
 ]
-Word = Annotated[
+Word = Annotated[str | None, Reads(_word, _WORD_SCHEMA)]
+Key = Annotated[str, Reads(_word, _WORD_SCHEMA)]
+Addresses = Annotated[
+    tuple[str, ...] | None,
+    Reads(
+        _addresses,
+        {
+            "type": "array",
+            "maxItems": _MOST_ADDRESSES,
+            "items": {"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]},
+        },
+    ),
+]
+Groups = Annotated[
+    tuple[str, ...] | None,
+    Reads(_words, {"type": "array", "maxItems": _MOST_GROUPS, "items": _WORD_SCHEMA}),
+]
+MaybeAddress = Annotated[
     str | None,
-    Reads(_word, {"type": ["string", "integer"], "minLength": 1, "maxLength": _LONGEST_WORD}),
+    Reads(address, {"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}),
 ]
 
 
@@ -58,6 +113,9 @@ class BuildDevice(Command):
     image: Word = Field(default=None, description="Image to boot, name or id.")
     az: Word = Field(default=None, description="Availability zone to build in.")
     network: Word = Field(default=None, description="Network to be on, name or id.")
+    agent: Agent | None = Field(
+        default=None, description="The device is driven by the amphora API too, with this."
+    )
 
 
 class DeleteDevice(Command):
@@ -96,7 +154,54 @@ class DeleteIp(Command):
     ip: Address = Field(description="The floating IP.")
 
 
-Request: TypeAlias = BuildDevice | DeleteDevice | BuildIp | AssignIp | RemoveIp | DeleteIp
+class AttachPort(Command):
+    """ATTACH_PORT: give a device a port in a subnet, or change the port of that key."""
+
+    action: ClassVar[str] = "ATTACH_PORT"
+    name: DeviceName = Field(description="Name of the device.")
+    key: Key = Field(
+        description="The sender's own word for this port; the same key gives the same port again."
+    )
+    subnet: Word = Field(default=None, description="Subnet to be in, an id.")
+    network: Word = Field(default=None, description="Network of the subnet, name or id.")
+    ip: MaybeAddress = Field(
+        default=None, description="Address in the subnet; a free one where absent."
+    )
+    addresses: Addresses = Field(
+        default=None,
+        description="Addresses that the port may have besides, such as VIPs; where absent, those"
+        " that it has, none at first.",
+    )
+    security_groups: Groups = Field(
+        default=None, description="Security groups, names or ids; the cloud's default where absent."
+    )
+
+
+class DetachPort(Command):
+    """DETACH_PORT: take a port from its device and give it back; one that is gone is no fault."""
+
+    action: ClassVar[str] = "DETACH_PORT"
+    name: DeviceName = Field(description="Name of the device.")
+    port: Key = Field(description="The port, as ATTACH_PORT answered it.")
+
+
+class ListDevices(Command):
+    """LIST_DEVICES: tell of all devices of this pool and of their ports."""
+
+    action: ClassVar[str] = "LIST_DEVICES"
+
+
+Request: TypeAlias = (
+    BuildDevice
+    | DeleteDevice
+    | BuildIp
+    | AssignIp
+    | RemoveIp
+    | DeleteIp
+    | AttachPort
+    | DetachPort
+    | ListDevices
+)
 """Any request that `parse` returns; tell them apart by ``isinstance`` or by ``action``."""
 
 _REQUESTS: tuple[type[Request], ...] = (
@@ -106,6 +211,9 @@ _REQUESTS: tuple[type[Request], ...] = (
     AssignIp,
     RemoveIp,
     DeleteIp,
+    AttachPort,
+    DetachPort,
+    ListDevices,
 )
 
 FAMILY: Actions[Request] = Actions("action", _REQUESTS)
