@@ -114,6 +114,7 @@ def _contradictions(
         faults.append(
             f"[mgm:local] addresses = {local['addresses']}: overlaps devices = {local['devices']}"
         )
+    faults += _ports_amiss(local)
     mgm = parts["mgm"]
     if {"build_timeout", "build_diag_timeout", "sweep_grace"} <= mgm.keys():
         needed = mgm["build_timeout"] + mgm["build_diag_timeout"]
@@ -124,6 +125,22 @@ def _contradictions(
                 f" which is {needed}"
             )
     return faults
+
+
+def _ports_amiss(local: Mapping[str, Any]) -> list[str]:
+    """Find a range of ports that meets another: of that of devices the end may be theirs."""
+    if not {"devices", "addresses", "ports"} <= local.keys():
+        return []
+    devices, ports = local["devices"], local["ports"]
+    if ports.overlaps(local["addresses"]):
+        return [f"[mgm:local] ports = {ports}: overlaps addresses = {local['addresses']}"]
+    if ports.overlaps(devices) and ports[0] < devices[0] + _DEVICES_OWN:
+        first = f"the first {_DEVICES_OWN} addresses of devices = {devices}"
+        return [f"[mgm:local] ports = {ports}: overlaps {first}"]
+    return []
+
+
+_DEVICES_OWN = 1024
 
 
 def _unreadable(settings: Settings) -> list[str]:

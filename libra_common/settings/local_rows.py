@@ -25,6 +25,18 @@ LOCAL_ROWS: tuple[Setting, ...] = (
     ),
     Setting(
         section="mgm:local",
+        name="outer",
+        kind=values.Choice("new", "own"),
+        default="new",
+        help=(
+            "The network namespace that devices hang in: a new one, or the pool manager's own, so"
+            " that what runs beside it there reaches them, and they it, directly. own puts a bridge"
+            " there and switches IPv4 forwarding on."
+        ),
+        daemons=_POOL,
+    ),
+    Setting(
+        section="mgm:local",
         name="devices",
         kind=values.Network(longest=29),
         default="198.18.0.0/15",
@@ -40,6 +52,25 @@ LOCAL_ROWS: tuple[Setting, ...] = (
         kind=values.Network(longest=30),
         default="203.0.113.0/24",
         help="The range of floating IPs, which may not overlap that of devices.",
+        daemons=_POOL,
+    ),
+    Setting(
+        section="mgm:local",
+        name="ports",
+        kind=values.Network(longest=28),
+        default="198.19.0.0/16",
+        help=(
+            "The range of the addresses of ports (ATTACH_PORT); the first is the outer namespace's."
+            " It may be a part of devices beyond its first 1024 addresses."
+        ),
+        daemons=_POOL,
+    ),
+    Setting(
+        section="mgm:local",
+        name="ports_ipv6",
+        kind=values.NetworkV6(longest=120),
+        default="2001:db8:18::/64",
+        help="The same for ports with IPv6 addresses.",
         daemons=_POOL,
     ),
     Setting(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 from libra_common.settings.values import HostPort
@@ -112,11 +112,17 @@ class MgmSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LocalSettings:
-    """[mgm:local]: devices on this machine; `devices` and `addresses` never overlap."""
+    """[mgm:local]: devices on this machine; `addresses` overlaps no other range.
+
+    `outer` is "new" or "own".
+    """
 
     folder: Path
+    outer: str
     devices: IPv4Network
     addresses: IPv4Network
+    ports: IPv4Network
+    ports_ipv6: IPv6Network
     haproxy: Path
     user: str
     group: str

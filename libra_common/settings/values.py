@@ -259,6 +259,29 @@ class Network(Kind):
         return f"range of IPv4 addresses, /8 to /{self.longest}"
 
 
+class NetworkV6(Kind):
+    """A range of IPv6 addresses as `address/length`, no smaller than /`longest`."""
+
+    def __init__(self, *, longest: int) -> None:
+        self.longest = longest
+
+    def parse(self, text: str) -> ipaddress.IPv6Network:
+        """Give the range; an address inside of one is not one."""
+        try:
+            network = ipaddress.IPv6Network(text)
+        except ValueError as reason:
+            raise ValueError(f"is not a range of IPv6 addresses: {reason}") from None
+        if "/" not in text:
+            raise ValueError("is not a range of IPv6 addresses: it has no /length")
+        if not 16 <= network.prefixlen <= self.longest:
+            raise ValueError(f"is not between /16 and /{self.longest} in size")
+        return network
+
+    def describe(self) -> str:
+        """Name both bounds."""
+        return f"range of IPv6 addresses, /16 to /{self.longest}"
+
+
 class Several(Kind):
     """A list, separated by commas or written one a line; the same entry twice is a mistake."""
 

@@ -374,6 +374,8 @@ def texts_of(kind: values.Kind) -> st.SearchStrategy[str]:
         case values.Network():
             # A first number of its own for each size, since those of a section may not overlap.
             return st.integers(0, 255).map(lambda n: f"{kind.longest}.{n}.0.0/16")
+        case values.NetworkV6():
+            return st.integers(0, 255).map(lambda n: f"2001:db8:{n:x}::/64")
         case values.Several():
             entries = _endpoints if isinstance(kind.of, values.Endpoint) else addresses
             return _lists(entries, 0 if kind.optional else 1)
