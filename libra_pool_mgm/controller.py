@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,11 +21,14 @@ from libra_messages import answers, pool, pool_answers
 from libra_messages.codes import Code
 from libra_messages.faults import Malformed
 from libra_messages.pool_answers import PoolCode
+from libra_pool_mgm.agents import agent_wish
 from libra_pool_mgm.build import Builder
-from libra_pool_mgm.clouds.base import Device, DeviceWish
+from libra_pool_mgm.clouds.base import Device, DeviceWish, Port, PortWish
 from libra_pool_mgm.clouds.errors import CloudTimeout
 from libra_pool_mgm.floating import FloatingIps
+from libra_pool_mgm.listing import devices_shown, port_shown
 from libra_pool_mgm.names import device_name, key_of
+from libra_pool_mgm.ports import Ports
 from libra_pool_mgm.removal import Remover
 
 LOG = logging.getLogger(__name__)
@@ -98,8 +101,15 @@ class Work:
             raise CloudTimeout(f"nobody has asked for it again in {PATIENCE:g} s") from None
 
 
+Everything = tuple[Sequence[Device], Sequence[Port]]
+"""All devices and all ports of the pool."""
+
+
 class Controller:
-    """Answers the messages of one pool; `message_limit` is in bytes."""
+    """Answers the messages of one pool.
+
+    `everything` asks the cloud for all that there is; `message_limit` is in bytes.
+    """
 
     def __init__(
         self,
@@ -108,12 +118,16 @@ class Controller:
         builder: Builder,
         remover: Remover,
         floating: FloatingIps,
+        ports: Ports,
+        everything: Callable[[], Awaitable[Everything]],
         message_limit: int,
     ) -> None:
         self._facts = facts
         self._builder = builder
         self._remover = remover
         self._floating = floating
+        self._ports = ports
+        self._everything = everything
         self._message_limit = message_limit
         self._under_way: dict[tuple[str, str], tuple[Work, asyncio.Task[Outcome]]] = {}
         self._leaving = False
@@ -218,6 +232,24 @@ class Controller:
                 await self._floating.remove(request.ip, request.name)
             case pool.DeleteIp():
                 await self._floating.delete(request.ip)
+            case pool.AttachPort():
+                work.known.update(await self._attach(request))
+            case pool.DetachPort():
+                await self._ports.detach(request.name, request.port)
+            case pool.ListDevices():
+                work.known["devices"] = devices_shown(*await self._everything())
+
+    async def _attach(self, request: pool.AttachPort) -> Fields:
+        wish = PortWish(
+            key=request.key,
+            subnet=request.subnet,
+            network=request.network,
+            ip=request.ip,
+            addresses=request.addresses or (),
+            security_groups=request.security_groups,
+        )
+        port = await self._ports.attach(request.name, wish, addresses=request.addresses)
+        return port_shown(port)
 
     async def _build(self, request: pool.BuildDevice, key: str, work: Work) -> None:
         facts, known = self._facts, work.known
@@ -228,6 +260,7 @@ class Controller:
             image=request.image,
             az=request.az,
             network=request.network,
+            agent=None if request.agent is None else agent_wish(request.agent),
         )
 
         def note(image: str, address: str | None) -> None:

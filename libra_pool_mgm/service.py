@@ -13,11 +13,12 @@ from libra_common.settings import Settings
 from libra_pool_mgm.build import Builder, Devices, Times
 from libra_pool_mgm.calls import Calls
 from libra_pool_mgm.clouds.base import Cloud
-from libra_pool_mgm.controller import Controller, Facts
+from libra_pool_mgm.controller import Controller, Everything, Facts
 from libra_pool_mgm.floating import FloatingIps
 from libra_pool_mgm.inspection import Inspection, Registered
 from libra_pool_mgm.loop import LoopThread
 from libra_pool_mgm.poller import Poller
+from libra_pool_mgm.ports import AllPorts, Ports
 from libra_pool_mgm.removal import Remover
 from libra_pool_mgm.sweep import Rules, Sweeper
 
@@ -115,11 +116,25 @@ class Service:
                 assign_timeout=mgm.assign_timeout,
                 check_port=mgm.tcp_check_port,
             ),
+            ports=Ports(
+                cloud=self.cloud,
+                calls=self._calls,
+                listed=Poller[AllPorts](what="the list of ports", ask=self._list_ports),
+                timeout=mgm.assign_timeout,
+            ),
+            everything=self._everything,
             message_limit=settings.gearman.message_limit,
         )
 
     async def _list_devices(self) -> Devices:
         return {device.name: device for device in await self._asks.run(self.cloud.devices)}
+
+    async def _list_ports(self) -> AllPorts:
+        return {port.id: port for port in await self._asks.run(self.cloud.ports)}
+
+    async def _everything(self) -> Everything:
+        devices = await self._calls.ask(self.cloud.devices)
+        return devices, await self._calls.ask(self.cloud.ports)
 
 
 def make_rules(settings: Settings) -> Rules:

@@ -13,7 +13,7 @@ may be called from several threads at once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -29,12 +29,31 @@ class DeviceState(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AgentWish:
+    """The amphora agent that a device runs besides its worker.
+
+    `amphora_id` is a UUID, the name in `certificate`: certificate, chain and private key, PEM.
+    Callers have certificates of `ca`, PEM. Heartbeats are signed with `heartbeat_key` and go to
+    `controllers`, each "host:port". `port` is the TCP port of the API, at the device's address.
+    Certificate and heartbeat key are secrets: in no log, in no command line, and in files that
+    only the device itself can read.
+    """
+
+    amphora_id: str
+    certificate: str = field(repr=False)
+    ca: str = field(repr=False)
+    heartbeat_key: str = field(repr=False)
+    controllers: tuple[str, ...]
+    port: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class DeviceWish:
     """A device to be built.
 
     `key` is the gearman unique of the job, `name` the device's name and at the same time the
-    gearman function of its worker. The others name one thing for this device only; None takes
-    what the settings say.
+    gearman function of its worker. Flavor, image, az and network name one thing for this device
+    only; None takes what the settings say. `agent` None means a device without one.
     """
 
     key: str
@@ -43,6 +62,7 @@ class DeviceWish:
     image: str | None = None
     az: str | None = None
     network: str | None = None
+    agent: AgentWish | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +72,8 @@ class Device:
     `address` is the one to be answered (settings choose network and family), None while there is
     none; `image` is the image's id or name as the cloud gives it; `created_at` is aware, in UTC;
     `fault` says why a FAILED one failed, in the cloud's words; `out_of_room` is True where that is
-    for want of room, which is answered as `capacity` and not as `build_failed`.
+    for want of room, which is answered as `capacity` and not as `build_failed`; `amphora_id` is
+    that of the agent it was built with.
     """
 
     id: str
@@ -66,6 +87,7 @@ class Device:
     delivered: bool
     fault: str | None = None
     out_of_room: bool = False
+    amphora_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +100,63 @@ class Address:
     device: str | None
     created_at: datetime
     delivered: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class PortWish:
+    """A port for a device.
+
+    `key` is the caller's own word for it, unique in the pool. `subnet` is an id, `network` a name
+    or an id, `ip` an address in the subnet: None leaves each to the cloud. `addresses` are what
+    the port may have besides, VIPs for example. `security_groups` are names or ids; None takes
+    the cloud's default, and none at all is an empty one.
+    """
+
+    key: str
+    subnet: str | None = None
+    network: str | None = None
+    ip: str | None = None
+    addresses: tuple[str, ...] = ()
+    security_groups: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostRoute:
+    """A route that the owner of a subnet gave to it."""
+
+    destination: str
+    nexthop: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixedIp:
+    """An address of a port, its subnet, and how to leave that; `gateway` None: there is no way."""
+
+    ip: str
+    cidr: str
+    gateway: str | None
+    host_routes: tuple[HostRoute, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Port:
+    """A port of ours as the cloud knows it now; a frozen value, equal if nothing has changed.
+
+    `device` is the name of the device that it was made for, None where that is gone;
+    `attached` says whether the device has it as an interface of hardware address `mac`, in lower
+    case with colons. Of `fixed_ips` the first is the one that was asked for. `mtu` is in bytes.
+    `addresses` are what it may have besides. `created_at` is aware, in UTC.
+    """
+
+    id: str
+    key: str
+    device: str | None
+    attached: bool
+    mac: str
+    mtu: int
+    fixed_ips: tuple[FixedIp, ...]
+    addresses: tuple[str, ...]
+    created_at: datetime
 
 
 class Cloud(Protocol):
@@ -115,7 +194,11 @@ class Cloud(Protocol):
         """Note in the cloud that this device was answered with PASS. May be repeated."""
 
     def delete_device(self, device: Device) -> None:
-        """Have a device deleted; none there is no fault. Returns before it is gone."""
+        """Have a device deleted, and its ports; none there is no fault.
+
+        May return before it is gone. Ports that are left then, since the process was killed or a
+        service was away, are listed by `ports` with no device.
+        """
 
     # -- floating IPs ----------------------------------------------------------------------
 
@@ -145,3 +228,39 @@ class Cloud(Protocol):
 
     def delete_address(self, address: Address) -> None:
         """Give an address back to the cloud; none there is no fault."""
+
+    # -- ports -----------------------------------------------------------------------------
+    #
+    # Additions for load balancers whose traffic has interfaces of its own. An interface comes to
+    # the device as a new one of a machine does: down, without an address; whoever drives the
+    # device finds it by its hardware address.
+
+    def create_port(self, wish: PortWish, device: Device) -> Port:
+        """A port for this device, which does not have it yet; one with this key is returned.
+
+        What is returned may have other addresses than are wished for. Raises Conflict where the
+        key is another device's, or the address is taken, and BadRequest for a subnet, network or
+        group that is not there.
+        """
+
+    def ports(self) -> Sequence[Port]:
+        """Every port of ours, in one listing."""
+
+    def find_port(self, identity: str) -> Port | None:
+        """The port of that id, None where there is none. Raises Conflict for one not ours."""
+
+    def change_port(self, port: Port, addresses: Sequence[str]) -> None:
+        """Have a port have these addresses besides its own, and no others."""
+
+    def attach_port(self, port: Port, device: Device) -> None:
+        """Have the device have the port, which may be so already.
+
+        May return before it is; the caller looks with `find_port`. Raises Conflict where the
+        device does not run.
+        """
+
+    def delete_port(self, port: Port) -> None:
+        """Take a port from its device and give it back; none there is no fault.
+
+        May return before the device has lost it. To be called again after a CloudTimeout.
+        """

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,9 @@ from tests.support.gearmand import Gearmand
 from tests.support.need import program
 from tests.support.traffic import Answer, get
 from tests.support.wait import until
+
+PORTS, PORTS_IPV6 = IPv4Network("198.19.0.0/16"), IPv6Network("2001:db8:18::/64")
+"""The ranges of ports."""
 
 GATEWAY = "198.18.0.1"
 """The outer namespace's own address, which devices reach web servers at."""
@@ -65,6 +68,8 @@ class Site:
                 account=account(user=self.user, group=self.user),
                 devices=IPv4Network(devices),
                 message_limit=4_194_304,
+                ports=PORTS,
+                ports_ipv6=PORTS_IPV6,
             ),
         )
 

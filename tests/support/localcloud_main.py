@@ -18,6 +18,7 @@ from libra_pool_mgm.clouds.errors import CloudError
 from libra_pool_mgm.clouds.local.account import account
 from libra_pool_mgm.clouds.local.cloud import LocalCloud
 from libra_pool_mgm.clouds.local.node import NodeSettings
+from tests.support.localcloud import PORTS, PORTS_IPV6
 from tests.support.need import program
 
 
@@ -32,6 +33,8 @@ def main(arguments: list[str]) -> None:
             account=account(user=user, group=user),
             devices=IPv4Network(devices),
             message_limit=4_194_304,
+            ports=PORTS,
+            ports_ipv6=PORTS_IPV6,
         ),
     )
     try:

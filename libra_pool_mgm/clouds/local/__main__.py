@@ -1,6 +1,6 @@
 """For operators: `python -m libra_pool_mgm.clouds.local [settings options] remove-everything`.
 
-`list` shows the devices and floating IPs as the cloud has them, `remove-everything` ends all of
+`list` shows devices, ports and floating IPs as the cloud has them, `remove-everything` ends all of
 them and the outer namespace. Exit codes: 0 done; 64 wrong command line; those of the daemons else.
 """
 
@@ -38,6 +38,7 @@ def main(arguments: list[str]) -> int:
 def _list(cloud: LocalCloud) -> None:
     found = {
         "devices": [asdict(device) for device in cloud.devices()],
+        "ports": [asdict(port) for port in cloud.ports()],
         "addresses": [asdict(address) for address in cloud.addresses()],
         "outer_namespace": None if cloud.outer.pid is None else cloud.outer.path,
     }

@@ -48,10 +48,15 @@ class Account:
             ]
         return [*words, "--"]
 
-    def give(self, folder: Path) -> None:
-        """Make a folder this user's."""
+    @property
+    def is_root(self) -> bool:
+        """Whether what runs in a device is root, who needs no user namespace to have rights."""
+        return self.uid == 0
+
+    def give(self, path: Path) -> None:
+        """Make a folder or a file this user's."""
         if self.changes:
-            os.chown(folder, self.uid, self.gid)
+            os.chown(path, self.uid, self.gid)
 
     def prove(self, haproxy: Path) -> None:
         """See that this user can run the worker and HAProxy; raises BadRequest with the reason."""

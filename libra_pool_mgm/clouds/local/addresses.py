@@ -14,15 +14,20 @@ from libra_pool_mgm.clouds.errors import Conflict, NotFound
 from libra_pool_mgm.clouds.local import network, ranges
 from libra_pool_mgm.clouds.local.books import Books, now, told
 from libra_pool_mgm.clouds.local.machine import Machine
+from libra_pool_mgm.clouds.local.ports import Ports
 from libra_pool_mgm.clouds.local.records import AddressRecord, DeviceRecord
 
 
 class Addresses:
-    """The floating IPs in `books`, routed on `machine`; new ones are of the range `of`."""
+    """The floating IPs in `books`, routed on `machine`; new ones are of the range `of`.
 
-    def __init__(self, *, books: Books, machine: Machine, of: IPv4Network) -> None:
+    None of them is routed to a device that is an address of one of the `ports`.
+    """
+
+    def __init__(self, *, books: Books, machine: Machine, ports: Ports, of: IPv4Network) -> None:
         self._books = books
         self._machine = machine
+        self._ports = ports
         self._range = of
 
     def create(self, *, key: str) -> Address:
@@ -69,6 +74,7 @@ class Addresses:
             if holder is None or holder.deleting:
                 raise NotFound(f"device {device.name} is gone")
             self._refuse_foreign(record, holder)
+            self._ports.refuse_if_led_to(record.ip)
             node = self._machine.node(holder)
             with self._machine.opened_outer() as outer, node.opened() as inside:
                 if inside is None:

@@ -12,7 +12,12 @@ from pathlib import Path
 
 from libra_pool_mgm.clouds.base import Address
 from libra_pool_mgm.clouds.errors import BadRequest, CloudTimeout, CloudUnavailable, NotFound
-from libra_pool_mgm.clouds.local.records import AddressRecord, DeviceRecord, Records
+from libra_pool_mgm.clouds.local.records import (
+    AddressRecord,
+    DeviceRecord,
+    PortRecord,
+    Records,
+)
 
 
 class Books:
@@ -26,6 +31,7 @@ class Books:
         self._deadline = deadline
         self.devices = Records(folder=folder / "devices", kind=DeviceRecord)
         self.addresses = Records(folder=folder / "addresses", kind=AddressRecord)
+        self.ports = Records(folder=folder / "ports", kind=PortRecord)
 
     # -- looking up ------------------------------------------------------------------------
 
@@ -51,6 +57,14 @@ class Books:
     def held_by(self, device: DeviceRecord) -> list[AddressRecord]:
         """The floating IPs of a device."""
         return [record for record in self.addresses if record.device == device.id]
+
+    def port(self, identity: str) -> PortRecord | None:
+        """The port of that id."""
+        return next((record for record in self.ports if record.id == identity), None)
+
+    def ports_of(self, device: DeviceRecord) -> list[PortRecord]:
+        """The ports that were made for a device."""
+        return [record for record in self.ports if record.device == device.id]
 
     # -- locks -----------------------------------------------------------------------------
 

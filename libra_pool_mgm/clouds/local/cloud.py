@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from libra_pool_mgm.clouds.base import Address, Device, DeviceWish
+from libra_pool_mgm.clouds.base import Address, Device, DeviceWish, Port, PortWish
 from libra_pool_mgm.clouds.errors import CloudTimeout
 from libra_pool_mgm.clouds.local import needs
 from libra_pool_mgm.clouds.local.addresses import Addresses
@@ -13,15 +14,17 @@ from libra_pool_mgm.clouds.local.books import Books
 from libra_pool_mgm.clouds.local.devices import ONLY, Devices
 from libra_pool_mgm.clouds.local.machine import Machine
 from libra_pool_mgm.clouds.local.node import NodeSettings
+from libra_pool_mgm.clouds.local.ports import Ports
 
 
 class LocalCloud:
     """Devices as network namespaces; everything that is known of them is in `folder`.
 
     `addresses` is the range of floating IPs; `settings` hold the range of devices and what they
-    run; `az` is the one zone. `deadline` is in seconds, for the cloud's locks. Several processes
-    may use one folder. What a method promises is said where it is done, in `devices` and
-    `addresses`.
+    run; `az` is the one zone. `deadline` is in seconds, for the cloud's locks. With `own_outer`
+    devices hang on a bridge in the network namespace of the process itself. Several processes may
+    use one folder. What a method promises is said where it is done, in `devices`, `addresses` and
+    `ports`.
     """
 
     def __init__(
@@ -32,12 +35,14 @@ class LocalCloud:
         settings: NodeSettings,
         az: str = ONLY,
         deadline: float = 30.0,
+        own_outer: bool = False,
     ) -> None:
-        self._books = Books(folder=folder, deadline=deadline)
-        machine = Machine(folder=folder, books=self._books, settings=settings)
+        self._books = books = Books(folder=folder, deadline=deadline)
+        machine = Machine(folder=folder, books=books, settings=settings, own_outer=own_outer)
         self._settings = settings
-        self._devices = Devices(books=self._books, machine=machine, az=az)
-        self._addresses = Addresses(books=self._books, machine=machine, of=addresses)
+        self._ports = ports = Ports(books=books, machine=machine)
+        self._devices = Devices(books=books, machine=machine, ports=ports, az=az)
+        self._addresses = Addresses(books=books, machine=machine, ports=ports, of=addresses)
         self.outer = machine.outer
 
     def check(self) -> None:
@@ -50,6 +55,7 @@ class LocalCloud:
         with self._books.locked():
             self._books.devices.all()
             self._books.addresses.all()
+            self._books.ports.all()
 
     def close(self) -> None:
         """Nothing is held; devices live on."""
@@ -106,6 +112,32 @@ class LocalCloud:
         """Give an address back; none there is no fault."""
         self._addresses.delete(address)
 
+    # -- ports -----------------------------------------------------------------------------
+
+    def create_port(self, wish: PortWish, device: Device) -> Port:
+        """A port for this device, the same one again for the same key."""
+        return self._ports.create(wish, device)
+
+    def ports(self) -> list[Port]:
+        """Every port, the oldest first."""
+        return self._ports.all()
+
+    def find_port(self, identity: str) -> Port | None:
+        """The port of that id, None where there is none."""
+        return self._ports.find(identity)
+
+    def change_port(self, port: Port, addresses: Sequence[str]) -> None:
+        """Have a port have these addresses besides its own."""
+        self._ports.change(port, addresses)
+
+    def attach_port(self, port: Port, device: Device) -> None:
+        """Have the device have the port; once more is no fault."""
+        self._ports.attach(port, device)
+
+    def delete_port(self, port: Port) -> None:
+        """Take a port from its device and give it back; none there is no fault."""
+        self._ports.delete(port)
+
     # -- the end ---------------------------------------------------------------------------
 
     def remove_everything(self) -> None:
@@ -115,6 +147,8 @@ class LocalCloud:
         """
         for device in self.devices():
             self.delete_device(device)
+        for port in self.ports():
+            self.delete_port(port)
         for address in self.addresses():
             self.delete_address(address)
         if not self.outer.end():

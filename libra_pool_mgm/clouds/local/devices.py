@@ -20,6 +20,7 @@ from libra_pool_mgm.clouds.errors import (
 from libra_pool_mgm.clouds.local import network, ranges
 from libra_pool_mgm.clouds.local.books import Books, now, told
 from libra_pool_mgm.clouds.local.machine import Machine
+from libra_pool_mgm.clouds.local.ports import Ports
 from libra_pool_mgm.clouds.local.records import DeviceRecord
 
 ONLY = "local"
@@ -31,11 +32,12 @@ _SETTLING_SECONDS = 15.0
 
 
 class Devices:
-    """The devices in `books`, on `machine`; `az` is the one zone."""
+    """The devices in `books`, on `machine`, with their `ports`; `az` is the one zone."""
 
-    def __init__(self, *, books: Books, machine: Machine, az: str) -> None:
+    def __init__(self, *, books: Books, machine: Machine, ports: Ports, az: str) -> None:
         self._books = books
         self._machine = machine
+        self._ports = ports
         self._az = az
 
     def create(self, wish: DeviceWish) -> Device:
@@ -48,12 +50,12 @@ class Devices:
         self._refuse_unknown(wish)
         with self._books.locked(), told():
             record = self._books.device_named(wish.name) or self._new_device(wish)
-            if record.key != wish.key:
+            if record.key != wish.key or record.amphora_id != _amphora_id(wish):
                 raise Conflict(f"device {wish.name} is there already, made by another job")
         crash_point("local_recorded")
         # Whoever is at work on it right now goes on; it may be another process.
         with told(), self._books.at_work(record, wait=False) as alone:
-            return self._begun(record) if alone else self._seen(record)
+            return self._begun(record, wish) if alone else self._seen(record)
 
     def all(self) -> list[Device]:
         """Every device, the oldest first."""
@@ -76,7 +78,7 @@ class Devices:
                 self._books.devices.write(replace(record, delivered=True))
 
     def delete(self, device: Device) -> None:
-        """End a device and all that runs in it; its floating IPs stay, held by nobody."""
+        """End a device and all that runs in it; its ports go, its floating IPs stay, nobody's."""
         with self._books.locked(), told():
             record = self._books.device(device.id)
             if record is None:
@@ -97,10 +99,12 @@ class Devices:
                     for held in self._books.held_by(record):
                         network.unroute(outer, None, ip=held.ip)
                         self._books.addresses.write(replace(held, device=None))
+                    for port in self._books.ports_of(record):
+                        self._ports.give_back(outer, port)
                 node.erase()
                 self._books.devices.remove(record)
 
-    def _begun(self, record: DeviceRecord) -> Device:
+    def _begun(self, record: DeviceRecord, wish: DeviceWish) -> Device:
         """Start the device, unless that was done or is not wanted any more; what it is then."""
         with self._books.locked():
             current = self._books.device(record.id)
@@ -111,7 +115,7 @@ class Devices:
                 return self._seen(current)
             outer = self._machine.open_outer()
         try:
-            node.start(outer)
+            node.start(outer, wish.agent)
         finally:
             os.close(outer)
         with self._books.locked():
@@ -137,6 +141,7 @@ class Devices:
                 name=wish.name,
                 key=wish.key,
                 created_at=now().isoformat(),
+                amphora_id=_amphora_id(wish),
             )
         )
 
@@ -153,6 +158,7 @@ class Devices:
             created_at=datetime.fromisoformat(record.created_at),
             delivered=record.delivered,
             fault=fault,
+            amphora_id=record.amphora_id,
         )
 
     def _state(self, record: DeviceRecord) -> tuple[DeviceState, str | None]:
@@ -166,3 +172,7 @@ class Devices:
         if node.being_built or (not record.up and age < _SETTLING_SECONDS):
             return DeviceState.BUILDING, None
         return DeviceState.FAILED, node.last_words()
+
+
+def _amphora_id(wish: DeviceWish) -> str | None:
+    return None if wish.agent is None else wish.agent.amphora_id

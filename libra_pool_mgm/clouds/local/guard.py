@@ -27,7 +27,13 @@ from typing import Any
 
 from libra_pool_mgm.clouds.local import kernel
 from libra_pool_mgm.clouds.local.init import UP
-from libra_pool_mgm.clouds.local.marks import GUARD_BYTE, LOCK, NETWORK_FD, OUTER_FD
+from libra_pool_mgm.clouds.local.marks import (
+    GUARD_BYTE,
+    LOCK,
+    NETWORK_FD,
+    OUTER_FD,
+    USER_NAMESPACE,
+)
 from libra_pool_mgm.clouds.local.relay import Relay, listen, serve_until
 
 _LOOPBACK = "127.0.0.1"
@@ -43,13 +49,15 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--folder", required=True, help="the device's, for who looks at processes")
     parser.add_argument("--lock", required=True, type=int, help="descriptor of its lock file")
     parser.add_argument("--outer", required=True, type=int, help="descriptor of its namespace")
+    parser.add_argument("--owner", help="UID:GID of its network's own user namespace")
+    parser.add_argument("--keep-groups", action="store_true", help="this user may not change them")
     given = parser.parse_args(arguments)
     # They come under the numbers that they had at the pool manager, which may be any.
     outer, lock = (kernel.out_of_the_way(one) for one in (given.outer, given.lock))
     kernel.fix(outer, OUTER_FD)
     try:
         kernel.hold(lock, GUARD_BYTE)
-        return _guard(lock)
+        return _guard(lock, given.owner, regroups=not given.keep_groups)
     except (OSError, Refused) as error:
         with contextlib.suppress(OSError):
             _say({"fault": str(error)})
@@ -57,9 +65,15 @@ def main(arguments: list[str]) -> int:
         return 1
 
 
-def _guard(lock: int) -> int:
+def _guard(lock: int, owner: str | None, *, regroups: bool) -> int:
     host = kernel.this_network()
-    kernel.leave_for_a_new_network()
+    namespace = None
+    if owner is None:
+        kernel.leave_for_a_new_network()
+    else:
+        uid, gid = map(int, owner.split(":"))
+        namespace = kernel.leave_for_an_owned_network(uid=uid, gid=gid, regroups=regroups)
+        _let_ping(gid)
     kernel.fix(kernel.out_of_the_way(kernel.this_network()), NETWORK_FD)
     kernel.switch_loopback_on()
     _open_low_ports()
@@ -72,7 +86,7 @@ def _guard(lock: int) -> int:
         Relay(listener=listen(_LOOPBACK, inner), host=name, port=port)
         for inner, name, port in plan["relays"]
     ]
-    init = _start_init(plan["command"], lock)
+    init = _start_init(plan["command"], lock, namespace)
     kernel.enter_network(host)
     os.close(host)
     kernel.drop_capabilities()
@@ -88,17 +102,26 @@ def _open_low_ports() -> None:
         Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").write_text("0")
 
 
-def _start_init(command: list[str], lock: int) -> subprocess.Popen[bytes]:
+def _let_ping(gid: int) -> None:
+    """Let HAProxy's checks of members by ping do without any right."""
+    with contextlib.suppress(OSError):
+        Path("/proc/sys/net/ipv4/ping_group_range").write_text(f"{gid} {gid}")
+
+
+def _start_init(command: list[str], lock: int, namespace: int | None) -> subprocess.Popen[bytes]:
+    given = {LOCK: lock} | ({} if namespace is None else {USER_NAMESPACE: namespace})
     init = subprocess.Popen(
-        [str(lock) if word == LOCK else word for word in command],
+        [str(given.get(word, word)) for word in command],
         stdin=subprocess.PIPE,  # never written to: its end tells of ours
         stdout=subprocess.PIPE,
-        pass_fds=(lock,),
+        pass_fds=tuple(given.values()),
         cwd="/",
     )
     assert init.stdout is not None  # noqa: S101 - asked for above
     if init.stdout.readline() != UP:
         raise Refused(f"the device's first process ended with exit code {init.wait()}")
+    if namespace is not None:
+        os.close(namespace)
     return init
 
 

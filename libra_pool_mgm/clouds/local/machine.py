@@ -15,13 +15,18 @@ from libra_pool_mgm.clouds.local.records import AddressRecord, DeviceRecord
 
 
 class Machine:
-    """The machine, as far as it is the cloud of `books`; its files are below `folder`."""
+    """The machine, as far as it is the cloud of `books`; its files are below `folder`.
 
-    def __init__(self, *, folder: Path, books: Books, settings: NodeSettings) -> None:
+    `own_outer`: the outer namespace is the one we run in.
+    """
+
+    def __init__(
+        self, *, folder: Path, books: Books, settings: NodeSettings, own_outer: bool = False
+    ) -> None:
         self._folder = folder
         self._books = books
         self.settings = settings
-        self.outer = Outer(folder=folder, devices=settings.devices)
+        self.outer = Outer(folder=folder, devices=settings.devices, own=own_outer)
 
     def node(self, record: DeviceRecord) -> Node:
         """The processes of a device."""
@@ -42,6 +47,16 @@ class Machine:
         outer = self.open_outer()
         try:
             yield outer
+        finally:
+            os.close(outer)
+
+    def links(self) -> frozenset[str]:
+        """The names of the outer namespace's links; none where there is no such namespace."""
+        outer = self.outer.find()
+        if outer is None:
+            return frozenset()
+        try:
+            return network.links(outer)
         finally:
             os.close(outer)
 

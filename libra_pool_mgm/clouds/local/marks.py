@@ -24,3 +24,9 @@ long as any of them does."""
 
 LOCK = "{lock}"
 """In the command that a guard is told: the number of its descriptor of the lock file."""
+
+USER_NAMESPACE = "{user}"
+"""The same for the user namespace that owns the device's network; there where it has an agent."""
+
+NEXT = ";"
+"""Stands between the commands that an init keeps running."""

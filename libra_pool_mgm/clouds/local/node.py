@@ -8,15 +8,24 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
 
 from libra_common.crash import crash_point
 from libra_common.settings.values import HostPort
+from libra_pool_mgm.clouds.base import AgentWish
 from libra_pool_mgm.clouds.errors import BuildFailed, CloudTimeout
 from libra_pool_mgm.clouds.local import kernel, network, ranges
 from libra_pool_mgm.clouds.local.account import Account
-from libra_pool_mgm.clouds.local.marks import GUARD_BYTE, INIT_BYTE, LOCK, NETWORK_FD
+from libra_pool_mgm.clouds.local.agent import Agent, settings_text
+from libra_pool_mgm.clouds.local.marks import (
+    GUARD_BYTE,
+    INIT_BYTE,
+    LOCK,
+    NETWORK_FD,
+    NEXT,
+    USER_NAMESPACE,
+)
 from libra_pool_mgm.clouds.local.needs import OWN_PROCESSES
 from libra_pool_mgm.clouds.local.outer import descriptor_of
 from libra_pool_mgm.clouds.local.starting import Conversation, Ended, small_python
@@ -31,7 +40,8 @@ class NodeSettings:
     """What all devices have in common.
 
     `gearman` are the servers as this machine reaches them, `haproxy` is the program, `account` who
-    the processes in a device are, `devices` the range of their addresses.
+    the processes in a device are, `devices` the range of their addresses, `ports` and `ports_ipv6`
+    those of their ports.
     """
 
     gearman: Sequence[HostPort]
@@ -39,6 +49,8 @@ class NodeSettings:
     account: Account
     devices: IPv4Network
     message_limit: int
+    ports: IPv4Network
+    ports_ipv6: IPv6Network
 
 
 class Node:
@@ -76,27 +88,41 @@ class Node:
             if found is not None:
                 os.close(found)
 
-    def start(self, outer: int) -> None:
-        """Make the device in the outer namespace; returns when its worker was started.
+    def start(self, outer: int, wish: AgentWish | None) -> None:
+        """Make the device in the outer namespace; returns when its processes were started.
 
-        Raises BuildFailed with the reason, CloudTimeout or OSError; what was started is ended then.
+        Raises BuildFailed with the reason, BadRequest, CloudTimeout or OSError; what was started
+        is ended then.
         """
-        self._prepare()
+        agent = None if wish is None else self._agent(wish)
+        self._prepare(agent)
         # Opened here: a guard whose builder was killed never meets the lock of the next one.
         lock = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            self._converse(outer, lock)
+            self._converse(outer, lock, agent)
         except Ended as error:
             raise BuildFailed(f"{error}: {self.last_words()}") from error
         finally:
             os.close(lock)
 
-    def _converse(self, outer: int, lock: int) -> None:
+    def _agent(self, wish: AgentWish) -> Agent:
+        settings = self._settings
+        return Agent(
+            wish=wish,
+            folder=self._folder / "a",
+            log=self._folder / "log" / "agent.log",
+            address=self.address,
+            haproxy=settings.haproxy,
+            account=settings.account,
+        )
+
+    def _converse(self, outer: int, lock: int, agent: Agent | None) -> None:
         words = [
             *small_python("libra_pool_mgm.clouds.local.guard"),
             f"--folder={self._folder}/",
             f"--lock={lock}",
             f"--outer={outer}",
+            *self._owner(agent),
         ]
         log = self._folder / "guard.log"
         with Conversation(
@@ -106,7 +132,7 @@ class Node:
             guard.hear("ready", seconds=_SECONDS)
             self._link(outer, guard.pid)
             crash_point("local_linked")
-            guard.tell({"relays": self._relays(), "command": self._command()})
+            guard.tell({"relays": self._relays(), "command": self._command(agent)})
             guard.hear("up", seconds=_SECONDS)
             crash_point("local_up")
             guard.done()
@@ -148,7 +174,7 @@ class Node:
 
     # -- files ------------------------------------------------------------------------------
 
-    def _prepare(self) -> None:
+    def _prepare(self, agent: Agent | None) -> None:
         """Lay out the folder; what an earlier device of this number left there goes."""
         self.erase()
         self._folder.mkdir(mode=0o711, parents=True)
@@ -160,6 +186,8 @@ class Node:
         config = self._folder / "libra.cfg"
         config.write_text(self._config())
         config.chmod(0o644)
+        if agent is not None:
+            agent.prepare()
 
     def _config(self) -> str:
         settings, folder = self._settings, self._folder
@@ -179,11 +207,7 @@ class Node:
                 "group": settings.account.group,
             },
         }
-        return "".join(
-            f"[{section}]\n"
-            + "".join(f"{name} = {_written(value)}\n" for name, value in values.items())
-            for section, values in sections.items()
-        )
+        return settings_text(sections)
 
     def _relays(self) -> list[tuple[int, str, int]]:
         """A port in the device for each gearman server, and where it leads."""
@@ -192,20 +216,37 @@ class Node:
             for index, server in enumerate(self._settings.gearman)
         ]
 
-    def _command(self) -> list[str]:
-        """What the guard starts: namespaces, then the ordinary user, then the init, the worker."""
-        return [
-            *OWN_PROCESSES,
-            *self._settings.account.prefix(),
-            *small_python("libra_pool_mgm.clouds.local.init"),
-            LOCK,
+    def _owner(self, agent: Agent | None) -> list[str]:
+        """Who owns the device's network, where an ordinary user needs rights in it."""
+        account = self._settings.account
+        if agent is None or account.is_root:
+            return []
+        return [f"--owner={account.uid}:{account.gid}", *self._groups()]
+
+    def _groups(self) -> list[str]:
+        return [] if self._settings.account.changes else ["--keep-groups"]
+
+    def _command(self, agent: Agent | None) -> list[str]:
+        """What the guard starts: namespaces, then the ordinary user, then the init, all else."""
+        account = self._settings.account
+        init = small_python("libra_pool_mgm.clouds.local.init")
+        worker = [
             sys.executable,
             "-m",
             "libra_worker.main",
             f"--config-file={self._folder / 'libra.cfg'}",
         ]
+        if agent is None:
+            return [*OWN_PROCESSES, *account.prefix(), *init, LOCK, *worker]
+        both = [LOCK, *self._without_rights(), *worker, NEXT, *agent.command()]
+        if account.is_root:
+            return [*OWN_PROCESSES, *init, *both]
+        who = [f"--uid={account.uid}", f"--gid={account.gid}", *self._groups()]
+        return [*OWN_PROCESSES, *init, "--user-namespace", USER_NAMESPACE, *who, *both]
 
-
-def _written(value: object) -> str:
-    """A value as a settings file has it: there `$` begins the name of another setting."""
-    return str(value).replace("$", "$$")
+    def _without_rights(self) -> list[str]:
+        """The words before a command beside the agent that is to have nothing of its rights."""
+        if self._settings.account.is_root:
+            return []
+        setpriv = shutil.which("setpriv") or "/usr/bin/setpriv"
+        return [setpriv, "--inh-caps=-all", "--ambient-caps=-all", "--"]

@@ -34,7 +34,10 @@ def local_cloud(settings: Settings) -> LocalCloud:
             account=account(user=local.user, group=local.group),
             devices=local.devices,
             message_limit=gearman.message_limit,
+            ports=local.ports,
+            ports_ipv6=local.ports_ipv6,
         ),
         az=mgm.az,
         deadline=mgm.cloud_timeout,
+        own_outer=local.outer == "own",
     )

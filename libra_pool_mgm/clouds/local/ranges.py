@@ -1,16 +1,19 @@
 """Which number and which address comes next. Pure.
 
 A device is known by a number: the place of its address in the range of devices. The first address
-of that range is the outer namespace's own, the devices' gateway.
+of that range is the outer namespace's own, the devices' gateway; so it is in the ranges of ports.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Collection
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from libra_pool_mgm.clouds.errors import NoCapacity
+
+Network = IPv4Network | IPv6Network
+Address = IPv4Address | IPv6Address
 
 GATEWAY = 1
 """The place of the outer namespace's own address in the range of devices."""
@@ -24,6 +27,11 @@ def gateway(devices: IPv4Network) -> IPv4Address:
     return devices[GATEWAY]
 
 
+def gateway_of_ports(ports: Network) -> Address:
+    """The outer namespace's address among the ports of a range."""
+    return ports[GATEWAY]
+
+
 def free_number(devices: IPv4Network, taken: Collection[int]) -> int:
     """The lowest number that no device has. Raises NoCapacity when there is none."""
     last = devices.num_addresses - 2
@@ -33,7 +41,7 @@ def free_number(devices: IPv4Network, taken: Collection[int]) -> int:
     return number
 
 
-def free_address(addresses: IPv4Network, taken: Collection[str]) -> str:
+def free_address(addresses: Network, taken: Collection[str]) -> str:
     """The lowest address that nobody has. Raises NoCapacity when there is none."""
     usable = map(str, itertools.islice(addresses.hosts(), len(taken) + 1))
     found = next((ip for ip in usable if ip not in taken), None)
