@@ -78,7 +78,8 @@ def fault_of(name: str, role: Role | None) -> str:
     if role is Role.NODE and "/" in name:
         # Node "a" serves every function that begins with "a/", so "a/b" would be its prey.
         return "a node's name has no slash in it"
-    if role is Role.NODE and name.lower() in RESERVED:
+    if role is Role.NODE and name.lower().partition("@")[0] in RESERVED:
+        # Pool managers call themselves libra_pool_mgm@HOST in gearmand's listings.
         return f"no node may be named {name}: that is the function of another daemon"
     return ""
 

@@ -149,6 +149,7 @@ def test_a_serial_that_was_never_given_is_refused(authority: Authority, serial: 
         ({"name": "a/b", "role": "node"}, "slash"),
         ({"name": "libra_pool_mgm", "role": "node"}, "libra_pool_mgm"),
         ({"name": "LIBRA_octavia", "role": "node"}, "LIBRA_octavia"),
+        ({"name": "libra_pool_mgm@host", "role": "node"}, "libra_pool_mgm"),
         ({"name": "a", "role": "king"}, "role"),
         ({"name": "a", "usage": "door"}, "usage"),
         ({"name": "a", "usage": "server"}, "DNS name"),

@@ -1,0 +1,52 @@
+"""How much one name may have: connections at once, and packets in a second; pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Bucket:
+    """A second's worth of packets, filled again as time goes by. `now` is monotonic seconds."""
+
+    rate: float
+    filled: float
+    since: float
+
+    def take(self, now: float) -> float:
+        """Take one packet; give the seconds to wait until it is one's own, 0 if it is now."""
+        self.filled = min(self.rate, self.filled + (now - self.since) * self.rate) - 1.0
+        self.since = now
+        return max(0.0, -self.filled / self.rate)
+
+
+class Shares:
+    """The connections and the packets of each name, counted together for all its connections."""
+
+    def __init__(self, *, most: int, rate: float) -> None:
+        self.most = most
+        self.rate = rate
+        self._connections: Counter[str] = Counter()
+        self._buckets: dict[str, Bucket] = {}
+
+    def enter(self, name: str) -> bool:
+        """Count one more connection; False, and not counted, if the name has all it may have."""
+        if self._connections[name] >= self.most:
+            return False
+        self._connections[name] += 1
+        return True
+
+    def leave(self, name: str) -> None:
+        """Count one connection less; what nobody holds any more is forgotten."""
+        self._connections[name] -= 1
+        if self._connections[name] <= 0:
+            del self._connections[name]
+            self._buckets.pop(name, None)
+
+    def take(self, name: str, now: float) -> float:
+        """Count a packet; give the seconds that its sender has to wait with the next."""
+        bucket = self._buckets.get(name)
+        if bucket is None or bucket.rate != self.rate:
+            bucket = self._buckets[name] = Bucket(self.rate, self.rate, now)
+        return bucket.take(now)
