@@ -1,0 +1,272 @@
+"""From a REST call to traffic and back: everything real, in one network namespace."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from libra_common.jobs import JobClient, parse_server
+from libra_octavia.inventory.tables import certificates, devices, intents, load_balancers, ports
+from tests.support import netns
+from tests.support.backends import HttpBackend
+from tests.support.octavia_cloud import MEMBERS_SUBNET, SUBNET, OctaviaCloud, Refused
+from tests.support.traffic import get, refused
+from tests.support.wait import until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[OctaviaCloud]:
+    with OctaviaCloud() as running:
+        yield running
+
+
+@dataclass
+class Whole:
+    """A load balancer with an HTTP listener, its pool, and members of it that answer."""
+
+    id: str
+    vip: str
+    listener: str
+    pool: str
+    members: dict[str, str]
+    webs: dict[str, HttpBackend]
+
+
+@pytest.fixture
+def whole(cloud: OctaviaCloud) -> Iterator[Whole]:
+    webs = {web.name: web for web in cloud.members("one", "two", "three")}
+    made = cloud.balancer(
+        listeners=[
+            {
+                "name": "web",
+                "protocol": "HTTP",
+                "protocol_port": 80,
+                "default_pool": {
+                    "name": "webs",
+                    "protocol": "HTTP",
+                    "lb_algorithm": "ROUND_ROBIN",
+                    "members": [member(webs["one"]), member(webs["two"])],
+                },
+            }
+        ]
+    )
+    (listener,), (pool,) = made["listeners"], made["pools"]
+    found = cloud.api.call("GET", f"pools/{pool['id']}/members")["members"]
+    yield Whole(
+        id=made["id"],
+        vip=made["vip_address"],
+        listener=listener["id"],
+        pool=pool["id"],
+        members={one["name"]: one["id"] for one in found},
+        webs=webs,
+    )
+    if cloud.api.show(f"loadbalancers/{made['id']}"):
+        cloud.delete(f"loadbalancers/{made['id']}", "?cascade=true")
+    nothing_is_left(cloud)
+
+
+def member(web: HttpBackend, **fields: Any) -> dict[str, Any]:
+    return {"name": web.name, "address": web.host, "protocol_port": web.port, **fields}
+
+
+def nothing_is_left(cloud: OctaviaCloud) -> None:
+    assert cloud.devices() == []
+    assert cloud.ports() == []
+    with cloud.database.read() as connection:
+        for table in (devices, ports, certificates, intents, load_balancers):
+            assert connection.execute(select(table)).all() == []
+
+
+def bodies(vip: str, times: int = 12) -> set[str]:
+    return {get(80, host=vip).body.decode() for _ in range(times)}
+
+
+class Clients:
+    """Ask all the time, each request on a connection of its own; `failures` is what went wrong."""
+
+    def __init__(self, vip: str, good: set[str]) -> None:
+        self.failures: list[str] = []
+        self.answers = 0
+        self._vip, self._good = vip, good
+        self._end = threading.Event()
+        self._threads = [threading.Thread(target=self._ask, daemon=True) for _ in range(4)]
+
+    def __enter__(self) -> Clients:
+        for thread in self._threads:
+            thread.start()
+        until(lambda: self.answers > 20, "clients are answered")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        seen = self.answers
+        until(lambda: self.answers > seen + 20 or bool(self.failures), "clients go on")
+        self._end.set()
+        for thread in self._threads:
+            thread.join(30)
+
+    def _ask(self) -> None:
+        while not self._end.is_set():
+            try:
+                answer = get(80, host=self._vip)
+            except Exception as error:  # noqa: BLE001 - each is a lost request
+                self.failures.append(repr(error))
+            else:
+                if answer.status != 200 or answer.body.decode() not in self._good:
+                    self.failures.append(f"{answer.status} {answer.body!r}")
+                self.answers += 1
+
+
+def test_a_whole_graph_serves_and_is_deleted_without_a_trace(
+    cloud: OctaviaCloud, whole: Whole
+) -> None:
+    assert bodies(whole.vip) == {"one", "two"}
+    (device,) = cloud.known_devices(whole.id)
+    (port,) = cloud.ports()
+    assert (device.state, port.addresses) == ("ready", (whole.vip,))
+    cloud.delete(f"loadbalancers/{whole.id}", "?cascade=true")
+    nothing_is_left(cloud)
+    assert "libra" not in netns.ip("route", "show", whole.vip, namespace=cloud.namespace)
+
+
+def test_members_come_and_go_without_a_lost_request(cloud: OctaviaCloud, whole: Whole) -> None:
+    with Clients(whole.vip, {"one", "two", "three"}) as clients:
+        path = f"pools/{whole.pool}/members"
+        three = cloud.create(path, **member(whole.webs["three"]))
+        assert bodies(whole.vip) == {"one", "two", "three"}
+        cloud.delete(f"{path}/{whole.members['one']}")
+        assert bodies(whole.vip) == {"two", "three"}
+        cloud.update(f"{path}/{three['id']}", weight=0)
+        assert bodies(whole.vip) == {"two"}
+        cloud.update(f"{path}/{three['id']}", weight=5)
+        cloud.update(f"{path}/{whole.members['two']}", admin_state_up=False)
+        assert bodies(whole.vip) == {"three"}
+        cloud.api.call("PUT", path, {"members": [member(whole.webs["one"])]})
+        cloud.settle(f"loadbalancers/{whole.id}")
+        assert bodies(whole.vip) == {"one"}
+    assert clients.failures == []
+
+
+def test_listeners_come_change_and_go(cloud: OctaviaCloud, whole: Whole) -> None:
+    with Clients(whole.vip, {"one", "two"}) as clients:
+        other = cloud.create(
+            "listeners",
+            loadbalancer_id=whole.id,
+            protocol="TCP",
+            protocol_port=8080,
+            default_pool_id=None,
+        )
+        (web,) = [whole.webs["three"]]
+        pool = cloud.create(
+            "pools", listener_id=other["id"], protocol="TCP", lb_algorithm="ROUND_ROBIN"
+        )
+        cloud.create(f"pools/{pool['id']}/members", **member(web))
+        assert get(8080, host=whole.vip).body == b"three"
+        cloud.update(f"listeners/{other['id']}", admin_state_up=False)
+        assert refused(8080, whole.vip)
+        cloud.update(f"listeners/{other['id']}", admin_state_up=True)
+        assert get(8080, host=whole.vip).body == b"three"
+        cloud.delete(f"pools/{pool['id']}")
+        cloud.delete(f"listeners/{other['id']}")
+        assert refused(8080, whole.vip)
+    assert clients.failures == []
+
+
+def test_the_last_listener_goes_and_another_comes(cloud: OctaviaCloud, whole: Whole) -> None:
+    cloud.delete(f"listeners/{whole.listener}")
+    assert not cloud.serves(whole.vip, "one")
+    cloud.create(
+        "listeners",
+        loadbalancer_id=whole.id,
+        protocol="HTTP",
+        protocol_port=80,
+        default_pool_id=whole.pool,
+    )
+    assert bodies(whole.vip) == {"one", "two"}
+
+
+def test_a_load_balancer_that_is_switched_off_serves_nothing(
+    cloud: OctaviaCloud, whole: Whole
+) -> None:
+    cloud.update(f"loadbalancers/{whole.id}", admin_state_up=False)
+    assert not cloud.serves(whole.vip, "one")
+    cloud.update(f"loadbalancers/{whole.id}", admin_state_up=True)
+    assert bodies(whole.vip) == {"one", "two"}
+
+
+def test_a_subnet_of_members_gives_the_device_a_port_that_goes_with_its_last_member(
+    cloud: OctaviaCloud, whole: Whole
+) -> None:
+    path = f"pools/{whole.pool}/members"
+    three = cloud.create(path, **member(whole.webs["three"], subnet_id=MEMBERS_SUBNET))
+    assert bodies(whole.vip) == {"one", "two", "three"}
+    assert len(cloud.ports()) == 2
+    (device,) = cloud.known_devices(whole.id)
+    assert [port.subnet for port in cloud.known_ports(device.name)] == [SUBNET, MEMBERS_SUBNET]
+    cloud.delete(f"{path}/{three['id']}")
+    assert bodies(whole.vip) == {"one", "two"}
+    # Requests that are under way may still come by it for a while.
+    until(lambda: len(cloud.ports()) == 1, "the port is given back", seconds=120)
+    assert bodies(whole.vip) == {"one", "two"}
+
+
+def test_additional_addresses_serve_too(cloud: OctaviaCloud) -> None:
+    (web,) = cloud.members("web")
+    made = cloud.balancer(
+        additional_vips=[{"subnet_id": MEMBERS_SUBNET, "ip_address": "2001:db8:1::80"}],
+        listeners=[
+            {
+                "name": "web",
+                "protocol": "HTTP",
+                "protocol_port": 80,
+                "default_pool": {
+                    "name": "webs",
+                    "protocol": "HTTP",
+                    "lb_algorithm": "ROUND_ROBIN",
+                    "members": [member(web)],
+                },
+            }
+        ],
+    )
+    for vip in (made["vip_address"], "2001:db8:1::80"):
+        assert get(80, host=vip).body == b"web"
+    cloud.delete(f"loadbalancers/{made['id']}", "?cascade=true")
+    nothing_is_left(cloud)
+
+
+def test_a_failover_is_another_device_and_hardly_noticed(cloud: OctaviaCloud, whole: Whole) -> None:
+    (before,) = cloud.known_devices(whole.id)
+    cloud.api.call("PUT", f"loadbalancers/{whole.id}/failover")
+    cloud.settle(f"loadbalancers/{whole.id}")
+    (after,) = cloud.known_devices(whole.id)
+    assert after.name != before.name
+    assert [one.name for one in cloud.devices()] == [after.name]
+    assert bodies(whole.vip) == {"one", "two"}
+
+
+def test_a_device_that_was_deleted_behind_our_back_is_built_anew(
+    cloud: OctaviaCloud, whole: Whole
+) -> None:
+    (before,) = cloud.known_devices(whole.id)
+    client = JobClient(servers=[parse_server(cloud.gearmand.address)])
+    message = f'{{"action": "DELETE_DEVICE", "name": "{before.name}"}}'
+    assert b"PASS" in client.submit("libra_pool_mgm", message.encode(), timeout=60)
+    assert not cloud.serves(whole.vip, "one")
+    cloud.update(f"listeners/{whole.listener}", connection_limit=1000)
+    (after,) = cloud.known_devices(whole.id)
+    assert after.name != before.name
+    assert bodies(whole.vip) == {"one", "two"}
+
+
+def test_what_is_refused_changes_nothing(cloud: OctaviaCloud, whole: Whole) -> None:
+    for fields in ({"vip_qos_policy_id": SUBNET},):
+        with pytest.raises(Refused, match="vip_qos_policy_id"):
+            cloud.api.call("PUT", f"loadbalancers/{whole.id}", {"loadbalancer": fields})
+    cloud.settle(f"loadbalancers/{whole.id}")
+    assert bodies(whole.vip) == {"one", "two"}
