@@ -37,7 +37,10 @@ GATEWAY = "198.18.0.1"
 
 
 class Site:
-    """The cloud, its job server, and a client and web servers in the outer namespace."""
+    """The cloud, its job server, and a client and web servers in the outer namespace.
+
+    `own`: that is the one that the site is made in, and everything is asked of it from there.
+    """
 
     def __init__(
         self,
@@ -47,8 +50,10 @@ class Site:
         devices: str = "198.18.0.0/15",
         addresses: str = "203.0.113.0/24",
         user: str = "",
+        own: bool = False,
     ) -> None:
         self.folder = folder
+        self.own = own
         self.gearmand = gearmand
         self.user = user or device_user()
         self.ranges = (devices, addresses)
@@ -71,6 +76,7 @@ class Site:
                 ports=PORTS,
                 ports_ipv6=PORTS_IPV6,
             ),
+            own_outer=self.own,
         )
 
     def close(self) -> None:
@@ -79,9 +85,9 @@ class Site:
 
     # -- devices -----------------------------------------------------------------------------
 
-    def build(self, *, wait: bool = True) -> Device:
+    def build(self, *, wait: bool = True, **more: Any) -> Device:
         """A device whose worker is registered."""
-        device = self.cloud().create_device(wish())
+        device = self.cloud().create_device(wish(**more))
         if wait:
             self.wait_for(device)
         return device

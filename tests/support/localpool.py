@@ -25,6 +25,7 @@ class LocalPool(PoolManager):
             f"devices = {devices}",
             f"addresses = {addresses}",
             f"haproxy = {site.haproxy}",
+            f"outer = {'own' if site.own else 'new'}",
             f"user = {site.user}",
             f"group = {site.user}",
         ]
