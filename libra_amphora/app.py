@@ -104,7 +104,7 @@ class App:
         if route.guarded and self._gate.moving:
             raise TransitionInProgress
         sent = _sent_fence(request)
-        data = await asyncio.wait_for(_body(request, route), self._read_seconds)
+        data = await self._body(request, route) if request.body_exists else b""
         call = Call(
             version=found.version,
             params=found.params,
@@ -118,6 +118,10 @@ class App:
         return await self._in_time(
             asyncio.get_running_loop().run_in_executor(pool, self._fenced, route, call, sent), route
         )
+
+    async def _body(self, request: web.BaseRequest, route: Route) -> bytes:
+        async with asyncio.timeout(self._read_seconds):
+            return await _body(request, route)
 
     def _fenced(self, route: Route, call: Call, sent: int | None) -> Answer:
         if sent is None:

@@ -193,10 +193,14 @@ class Balancers:
 
     def _views(self, *, with_totals: bool = False) -> list[View]:
         """All of them, asked side by side: one that hangs must not make the others late."""
-        found = self._askers.map(
-            lambda one: self._view(*one, with_totals=with_totals), sorted(self._all().items())
-        )
-        return [view for view in found if view is not None]
+
+        def view(one: tuple[str, TextInstance]) -> View | None:
+            return self._view(*one, with_totals=with_totals)
+
+        instances = sorted(self._all().items())
+        # One alone makes no other late, and a thread for it costs more than most answers.
+        found = self._askers.map(view, instances) if len(instances) > 1 else map(view, instances)
+        return [one for one in found if one is not None]
 
     def _view(self, id_: str, instance: TextInstance, *, with_totals: bool = False) -> View | None:
         record = instance.record

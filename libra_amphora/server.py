@@ -18,6 +18,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import uvloop
+
 from libra_amphora.errors import AmphoraError
 from libra_amphora.http import RequestHandler, web
 
@@ -114,7 +116,7 @@ class ApiServer:
         self._port = port
         self._socket_path = socket_path
         self._handshake_seconds = handshake_seconds
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
         self._loop.set_exception_handler(_on_loop_error)
         self._thread = threading.Thread(target=self._loop.run_forever, name="api", daemon=True)
         self._listeners: list[asyncio.Server] = []
