@@ -12,6 +12,8 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from libra_haproxy.model import Model
@@ -26,13 +28,36 @@ _DOWN = "0"
 _IN_MAINTENANCE = 0x23  # as in readings.parse_servers
 
 
+@dataclass(frozen=True)
+class Stays:
+    """Where a server is that the process that takes over has too, and its weight there."""
+
+    address: str
+    port: int
+    weight: int
+
+
+Servers = Mapping[tuple[str, str], Stays]
+"""Those that may stay down, by backend and name: checks will bring them up again."""
+
+
+def of_model(wanted: Model) -> dict[tuple[str, str], Stays]:
+    """Those of a model."""
+    return {
+        (lb.backend, server.name): Stays(str(server.address), server.port, server.weight)
+        for lb in wanted.load_balancers
+        for server in lb.servers
+        if server.enabled
+    }
+
+
 class Downs:
     """The file at `path`, which HAProxy's user may read. One that cannot be written is none."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def write(self, states: str, wanted: Model) -> None:
+    def write(self, states: str, wanted: Servers) -> None:
         """Before a reload to `wanted`; `states` is the answer to `show servers state`."""
         self._put(down_rows(states, wanted))
 
@@ -49,21 +74,15 @@ class Downs:
                 file.write(text)
 
 
-def down_rows(states: str, wanted: Model) -> str:
+def down_rows(states: str, wanted: Servers) -> str:
     """What a process that is started with `wanted` is told."""
     version, *lines = states.strip().splitlines()
     header = next((line for line in lines if line.startswith("# ")), "# ")
     names = header[2:].split(" ")
-    servers = {
-        (lb.backend, server.name): server
-        for lb in wanted.load_balancers
-        for server in lb.servers
-        if server.enabled
-    }
     rows = []
     for line in lines:
         row = dict(zip(names, line.split(" "), strict=False))
-        server = servers.get((row.get("be_name", ""), row.get("srv_name", "")))
+        server = wanted.get((row.get("be_name", ""), row.get("srv_name", "")))
         if (
             server is None
             or row["srv_op_state"] != _DOWN

@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from libra_common.crash import crash_point
 from libra_haproxy import commands
 from libra_haproxy.check import alerts
 from libra_haproxy.deadline import Deadline
-from libra_haproxy.downs import Downs
+from libra_haproxy.downs import Downs, Servers
 from libra_haproxy.errors import (
     EngineError,
     HaproxyDown,
@@ -28,7 +28,6 @@ from libra_haproxy.errors import (
 )
 from libra_haproxy.keeper_client import KeeperClient, KeeperStatus
 from libra_haproxy.ledger import Books, Counts
-from libra_haproxy.model import Model
 from libra_haproxy.privileges import may_listen_on_low_ports
 from libra_haproxy.readings import Processes, ServerRow, UnexpectedAnswer, parse_servers
 from libra_haproxy.runtime import Master, Worker
@@ -75,25 +74,37 @@ class Process:
 
         Raises HaproxyTimeout when it hangs.
         """
-        try:
-            return self.worker.pid_and_digest()[1]
-        except HaproxyDown:
-            return None
+        return self.digest_soon()()
 
-    def serve(self, digest: str, model: Model | None = None) -> None:
+    def digest_soon(self) -> Callable[[], str | None]:
+        """Ask for it now; what this gives waits for the answer, and raises what `digest` does."""
+        try:
+            asked = self.worker.pid_and_digest_soon()
+        except HaproxyDown:
+            return lambda: None
+
+        def answered() -> str | None:
+            try:
+                return asked()[1]
+            except HaproxyDown:
+                return None
+
+        return answered
+
+    def serve(self, digest: str, wanted: Servers) -> None:
         """Have the file that carries `digest` served, by a start or a reload.
 
-        Made from a `model`, a server of it that is down gets nothing from the new process either.
+        A server of `wanted` that is down gets nothing from the new process either.
         Raises StartFailed, ReloadFailed or PortTaken with HAProxy's own words, or HaproxyTimeout.
         """
         mark = self._keeper.log_mark()
         if self.running():
             # One that dies again and again is not reloaded: its next start has the new file.
             with contextlib.suppress(HaproxyDown):
-                self._reload(digest, mark, model)
+                self._reload(digest, mark, wanted)
                 return
         self._forget_downs()
-        self._start(digest, mark)
+        self._start(digest, mark, wanted)
 
     def stop(self) -> None:
         """Stop HAProxy and its keeper."""
@@ -154,7 +165,7 @@ class Process:
         self._seen = status
         return deaths
 
-    def _start(self, digest: str, mark: int) -> None:
+    def _start(self, digest: str, mark: int, wanted: Servers) -> None:
         status = self._keeper.status()
         # A keeper that was there already may just be starting one from the file before this.
         excused = 0 if status is None else status.deaths + 1
@@ -167,7 +178,7 @@ class Process:
                     return
                 if status.adopted:
                     # It ran on without its keeper, from an older text.
-                    self._reload(digest, mark)
+                    self._reload(digest, mark, wanted)
                     return
             now = self._keeper.status()
             if now is not None and now.deaths > excused:
@@ -175,7 +186,7 @@ class Process:
             time.sleep(_POLL_SECONDS)
         raise HaproxyTimeout(f"HAProxy did not answer within {SERVE_SECONDS:g} s of its start")
 
-    def _reload(self, digest: str, mark: int, model: Model | None = None) -> None:
+    def _reload(self, digest: str, mark: int, wanted: Servers) -> None:
         """Ask the master for a new worker and wait for one that answers with `digest`.
 
         HAProxy 2.6 gives no verdict of its own; a reload counter that moved with a failure beside
@@ -183,10 +194,11 @@ class Process:
         """
         before = self._master.processes()
         states = self.worker.server_states()
-        if self._downs and model:
-            self._downs.write(states, model)
+        if self._downs:
+            self._downs.write(states, wanted)
+        stay = [row for row in parse_servers(states) if (row.backend, row.name) in wanted]
         try:
-            self._replace(digest, mark, before, parse_servers(states))
+            self._replace(digest, mark, before, stay)
         finally:
             self._forget_downs()
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from libra_common.crash import crash_point
-from libra_haproxy import commands, limits
+from libra_haproxy import commands, downs, limits
 from libra_haproxy.certificates import Certificates
 from libra_haproxy.check import check, must_be_there
 from libra_haproxy.confirm import certificate_differences, differences
@@ -125,6 +125,10 @@ class Service:
         """
         return self._process.digest()
 
+    def running_soon(self) -> Callable[[], str | None]:
+        """Ask for it now; what this gives waits for the answer, and raises what `running` does."""
+        return self._process.digest_soon()
+
     def serves(self, state: State, rendered: Rendered, *, running: str | None) -> bool:
         """Whether HAProxy, which says that it serves `running`, serves `state` from its text.
 
@@ -147,20 +151,24 @@ class Service:
             return ByReload("too many removed servers still have connections")
         return plan(now, wanted)
 
-    def bring_into_force(self, state: State, rendered: Rendered, way: Plan) -> None:
-        """Take HAProxy to the stored text, and read back what it serves then.
+    def bring_into_force(
+        self, state: State, rendered: Rendered, way: Plan, *, store: Callable[[], None]
+    ) -> None:
+        """Take HAProxy to the text on disk, and read back what it serves then.
 
-        What cannot be proved after changes at run time is done again by a reload of the file,
-        which is on disk already. Raises NotInForce, or what `Process.serve` raises.
+        `store` makes the state the truth: before a reload, and during changes at run time. What
+        cannot be proved after those is done again by a reload. Raises NotInForce, or what
+        `Process.serve` or `store` raises.
         """
         if isinstance(way, AtRunTime):
-            found = self._change(state, rendered, way)
+            found = self._change(state, rendered, way, store)
             if not found:
                 return
             LOG.warning("not as asked after changes at run time, so reloading: %s", found[0])
         else:
             LOG.info("reloading: %s", way.reason)
-        self._process.serve(rendered.digest, model_of(state))
+            store()
+        self._process.serve(rendered.digest, downs.of_model(model_of(state)))
         crash_point("after_reload")
         self._text = rendered
         self._leaving.clear()
@@ -172,8 +180,10 @@ class Service:
         """Change nothing at run time any more; for an operator to find out why."""
         self._at_run_time = False
 
-    def _change(self, state: State, rendered: Rendered, way: AtRunTime) -> list[str]:
-        """Carry out a plan at run time; returns what is not as asked then."""
+    def _change(
+        self, state: State, rendered: Rendered, way: AtRunTime, store: Callable[[], None]
+    ) -> list[str]:
+        """Carry out a plan at run time and `store`; returns what is not as asked then."""
         added = [
             (operation.lb.backend, operation.server.name)
             for operation in way.operations

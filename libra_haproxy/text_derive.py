@@ -15,13 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from libra_haproxy import tokens
+from libra_haproxy import downs, text_servers, tokens
 from libra_haproxy.text import Line, Section, Text
 from libra_haproxy.text_rules import FILE_WORDS, PING
 from libra_haproxy.text_words import quoted
 
 NAME = "haproxy.cfg"
 """What a complaint calls the text, whatever the file is called that HAProxy read."""
+
+_SPECIAL = re.compile(r"[\\\"'#]")
+"""Signs for which a line may mean less, or more, than its end shows."""
 
 _NO_DIGEST = tokens.digest("0" * 16)
 
@@ -38,8 +41,13 @@ _OURS_IN_GLOBAL = (
 
 _OURS_IN_PROXIES = (("load-server-state-from-file",), ("server-state-file-name",))
 
-_IN_DEFAULTS = ("    option contstats", "    option idle-close-on-response")
-"""Counters of running connections; kept connections end with an answer when a process leaves."""
+_IN_DEFAULTS = (
+    "    option contstats",
+    "    option idle-close-on-response",
+    "    load-server-state-from-file global",
+)
+"""Counters of running connections; kept connections end with an answer when a process leaves; and
+a process that comes knows from the first moment which servers are down (`downs`)."""
 
 
 class Files(Protocol):
@@ -67,6 +75,11 @@ class TextPlace:
     open_files: int
     files: Files
     ping: Path | None = None
+
+    @property
+    def downs(self) -> Path:
+        """Where HAProxy is told which servers are down; it must be there when it starts."""
+        return self.admin_socket.with_name(downs.NAME)
 
 
 @dataclass(frozen=True)
@@ -134,6 +147,7 @@ def _header(place: TextPlace, *, most: int) -> Iterator[str]:
     yield "    noreuseport"
     yield "    hard-stop-after 24h"
     yield "    mworker-max-reloads 100"
+    yield f"    server-state-file {tokens.file(place.downs)}"
     # HAProxy's own HTTP client is for Lua, which is refused. To be ready for it, each check and
     # each start would read all of the system's authorities: three quarters of their time.
     yield "    httpclient.ssl.verify none"
@@ -145,14 +159,17 @@ def _header(place: TextPlace, *, most: int) -> Iterator[str]:
 
 
 def _section(section: Section, place: TextPlace) -> Iterator[tuple[int, str]]:
+    numbers = text_servers.numbers(section)
     for line in section.lines:
-        yield line.number, _line(section, line, place)
+        number = numbers.get(line.words[1]) if line.words[:1] == ("server",) else None
+        more = () if number is None else ("id", str(number))
+        yield line.number, _line(section, line, place, more)
         if section.keyword == "defaults" and line is section.lines[0]:
             yield from ((0, ours) for ours in _IN_DEFAULTS)
 
 
-def _line(section: Section, line: Line, place: TextPlace) -> str:
-    """A line as it runs: the sender's own, or an empty one where it is ours to say."""
+def _line(section: Section, line: Line, place: TextPlace, more: tuple[str, ...]) -> str:
+    """A line as it runs: the sender's own with `more` words, or empty where it is ours to say."""
     words = line.words
     ours = _OURS_IN_GLOBAL if section.keyword == "global" else _OURS_IN_PROXIES
     if section.keyword and any(words[: len(one)] == one for one in ours):
@@ -160,11 +177,14 @@ def _line(section: Section, line: Line, place: TextPlace) -> str:
     if words[:3] == ("external-check", "command", PING) and place.ping is not None:
         return f"    external-check command {tokens.file(place.ping)}"
     if not any(word in FILE_WORDS for word in words):
-        return line.raw
+        if not more:
+            return line.raw
+        if not _SPECIAL.search(line.raw):
+            return " ".join((line.raw.rstrip(), *more))
     changed = list(words)
     for position, (_, local) in _files(line, place).items():
         changed[position] = local
-    return "    " + " ".join(map(quoted, changed))
+    return "    " + " ".join(map(quoted, (*changed, *more)))
 
 
 def _files(line: Line, place: TextPlace) -> dict[int, tuple[str, str]]:

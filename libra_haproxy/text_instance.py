@@ -17,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from libra_common.crash import crash_point
-from libra_haproxy import commands, text_plan, text_rules, text_stat
+from libra_haproxy import commands, text_plan, text_rules, text_servers, text_stat
 from libra_haproxy.errors import EngineError, NoLoadBalancer, NotInForce
 from libra_haproxy.keeper_client import KeeperClient
 from libra_haproxy.leaving import Leaving
@@ -305,7 +305,7 @@ class TextInstance:
         elif way is not None:
             found = self._change(way, derived, text)
         if found:
-            self._process.serve(derived.digest)
+            self._process.serve(derived.digest, text_servers.checked(text))
             self._leaving.clear()
             found = self._differences(text, derived, self._process.worker.look())
         if found:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from libra_haproxy import downs
+from libra_haproxy.downs import Downs
 from libra_haproxy.keeper_client import KeeperClient
 from libra_haproxy.logbounds import Bounds
 from libra_haproxy.privileges import identity, own
@@ -60,6 +62,7 @@ def make_text_instance(settings: TextInstanceSettings, *, files: Files) -> TextI
         keeper=keeper,
         master=Master(socket_path=settings.run_dir / "master.sock"),
         worker=Worker(socket_path=settings.run_dir / "admin.sock"),
+        downs=Downs(settings.run_dir / downs.NAME),
     )
     return TextInstance(
         store=store,

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from libra_haproxy import text_servers
 from libra_haproxy.commands import deletion
 from libra_haproxy.text import Section, Text
 from libra_haproxy.tokens import Token
@@ -41,11 +42,12 @@ class Server:
     weight: int
     disabled: bool
 
-    def added(self, backend: str) -> Iterator[Token]:
-        """The commands that make it."""
+    def added(self, backend: str, number: int | None) -> Iterator[Token]:
+        """The commands that make it, with the number that the running file would give it."""
         place = f"{backend}/{self.name}"
         address = f"[{self.address}]" if self.address.version == 6 else str(self.address)
-        words = " ".join(("weight", str(self.weight), *self.options))
+        numbered = () if number is None else ("id", str(number))
+        words = " ".join(("weight", str(self.weight), *self.options, *numbered))
         yield Token(f"add server {place} {address}:{self.port} {words}")
         if "check" in self.options:
             yield Token(f"enable health {place}")
@@ -131,11 +133,12 @@ def _backend(old: Section, new: Section) -> TextPlan:
     added = tuple(place for place in wanted if place[1] not in was)
     removed = tuple((new.name, _server(was[name]).name) for name in was if name not in will)
     commands: list[Token] = []
+    numbers = text_servers.numbers(new)
     for place, server in wanted.items():
         if place[1] in was:
             commands += _changed(new.name, _server(was[server.name]), server)
         else:
-            commands += server.added(new.name)
+            commands += server.added(new.name, numbers.get(server.name))
     for place in removed:
         commands += [Token(f"set server {'/'.join(place)} state maint"), deletion(*place)]
     return TextPlan(tuple(commands), removed, added, wanted)

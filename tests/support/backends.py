@@ -19,6 +19,8 @@ class HttpBackend:
         self.host = host
         self.requests: list[Mapping[str, str]] = []
         self.on_path: Callable[[str], object] = lambda _: None
+        self.failing: set[str] = set()
+        """Paths that are answered with 503."""
         backend = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -28,15 +30,16 @@ class HttpBackend:
             def do_GET(self) -> None:
                 backend.on_path(self.path)
                 backend.requests.append({k.title(): v for k, v in self.headers.items()})
-                self._answer(backend.name.encode())
+                status = 503 if self.path in backend.failing else 200
+                self._answer(backend.name.encode(), status)
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 backend.requests.append({k.title(): v for k, v in self.headers.items()})
                 self._answer(body)
 
-            def _answer(self, body: bytes) -> None:
-                self.send_response(200)
+            def _answer(self, body: bytes, status: int = 200) -> None:
+                self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 self.send_header("X-Backend", backend.name)
                 self.end_headers()

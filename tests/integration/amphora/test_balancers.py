@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from http.client import HTTPException
@@ -460,3 +462,105 @@ def _worker_pid(amphora: Amphora) -> int:
             found.append(Worker(socket_path=socket).pid_and_digest()[0])
     (pid,) = found
     return pid
+
+
+def test_server_that_a_check_found_down_gets_nothing_through_reloads(
+    amphora: Amphora, port: int
+) -> None:
+    # Given a pool with a member that is sick: it would answer clients, but its checks fail
+    with HttpBackend(MEMBERS[0]) as sick, HttpBackend(MEMBERS[1]) as sound:
+        asked: list[str] = []
+        sick.on_path = asked.append
+        sick.failing.add("/health")
+
+        def text(timeout: int, *, check: str = " check inter 2s fall 2 rise 2") -> str:
+            proxy = Proxy(
+                port=port,
+                members={one.name: one.port for one in (sick, sound)},
+                backend_lines=("option httpchk GET /health",) if check else (),
+                check=check,
+            )
+            return configuration(proxy).replace("client 50000", f"client {timeout}")
+
+        upload(amphora, text(50000))
+        assert act(amphora, "start")[0] == 202
+        until(lambda: details(amphora)[MEMBERS[0]] == "DOWN", "the check has failed", 30)
+        asked.clear()
+        # When its load balancer is reloaded again and again, under load
+        with Getting(port) as getting:
+            for number in range(20):
+                upload(amphora, text(50001 + number))
+                assert act(amphora, "reload")[0] == 202
+                assert details(amphora)[MEMBERS[0]] == "DOWN"
+        # Then it never gets a request of a client, and nobody notices anything
+        assert getting.wrong == []
+        assert getting.bodies.keys() == {MEMBERS[1]}
+        assert set(asked) <= {"/health"}
+        # When its checks pass, it serves
+        sick.failing.clear()
+        until(lambda: MEMBERS[0] in bodies(port, 10), "it serves", 30)
+        # And it serves too when it fails again and is no longer checked
+        sick.failing.add("/health")
+        until(lambda: details(amphora)[MEMBERS[0]] == "DOWN", "the check has failed", 30)
+        upload(amphora, text(60000, check=""))
+        assert act(amphora, "reload")[0] == 202
+        until(lambda: MEMBERS[0] in bodies(port, 10), "it serves unchecked", 10)
+
+
+def test_number_of_a_server_is_the_same_after_it_came_at_run_time_and_after_a_reload(
+    amphora: Amphora, backends: dict[str, HttpBackend], port: int
+) -> None:
+    def numbers() -> dict[str, str]:
+        (path,) = amphora.run_dir.glob("*/admin.sock")
+        return {name: row["sid"] for (_, name), row in text_stat.stat(path).servers.items()}
+
+    def text(*ids: str) -> str:
+        return configuration(Proxy(port=port, members=ports(backends, *ids)))
+
+    upload(amphora, text(MEMBERS[0]))
+    act(amphora, "start")
+    before = numbers()
+    (master,) = amphora.masters()
+    upload(amphora, text(MEMBERS[2], MEMBERS[0]))
+    act(amphora, "reload")
+    came = numbers()
+    assert amphora.said().count("reloading") == 0
+    upload(amphora, text(MEMBERS[2], MEMBERS[0]).replace("client 50000", "client 50001"))
+    act(amphora, "reload")
+    assert amphora.masters() == [master]
+    assert came == numbers() == before | {MEMBERS[2]: came[MEMBERS[2]]}
+    assert len(set(came.values())) == 2
+
+
+def details(agent: Amphora) -> dict[str, str]:
+    """What is said of the members of the only listener."""
+    body = agent.call("GET", f"/v0.1/listeners/{LISTENER}").body
+    return {
+        id_: word for pool in body["pools"] for one in pool["members"] for id_, word in one.items()
+    }
+
+
+class Getting:
+    """Asks without a pause, as a context; counts who answered and keeps what went wrong."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.bodies: Counter[str] = Counter()
+        self.wrong: list[str] = []
+
+    def __enter__(self) -> Getting:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ends.is_set():
+            try:
+                self.bodies[get(self._port).body.decode()] += 1
+            except (OSError, HTTPException) as error:
+                self.wrong.append(repr(error))

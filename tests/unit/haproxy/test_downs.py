@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from libra_haproxy.downs import Downs, down_rows
+from libra_haproxy.downs import Downs, down_rows, of_model
 from libra_haproxy.model import LoadBalancer, Model, Protocol, Server
 
 HEADER = (
@@ -31,7 +31,7 @@ A = Server(address="192.0.2.1", port=80, node_id=1, number=1, weight=5)
 
 def test_a_server_that_is_down_is_told_with_the_weight_that_is_wanted_now() -> None:
     expected = "3 http-servers 1 id-1 192.0.2.1 0 0 5 5 80 0"
-    assert down_rows(states(row("id-1")), wanted(A)) == f"1\n{HEADER}\n{expected}\n"
+    assert down_rows(states(row("id-1")), of_model(wanted(A))) == f"1\n{HEADER}\n{expected}\n"
 
 
 @pytest.mark.parametrize(
@@ -46,18 +46,18 @@ def test_a_server_that_is_down_is_told_with_the_weight_that_is_wanted_now() -> N
     ids=["up", "moved", "maintenance", "gone", "none"],
 )
 def test_nothing_else_is_told(line: str) -> None:
-    assert down_rows(states(line), wanted(A)) == "1\n"
+    assert down_rows(states(line), of_model(wanted(A))) == "1\n"
 
 
 def test_one_that_is_wanted_disabled_is_not_told() -> None:
     disabled = Server(address="192.0.2.1", port=80, node_id=1, number=1, enabled=False)
-    assert down_rows(states(row("id-1")), wanted(disabled)) == "1\n"
+    assert down_rows(states(row("id-1")), of_model(wanted(disabled))) == "1\n"
 
 
 def test_the_file_is_there_for_haproxys_user_until_it_is_cleared(tmp_path: Path) -> None:
     path = tmp_path / "down.servers"
     downs = Downs(path)
-    downs.write(states(row("id-1")), wanted(A))
+    downs.write(states(row("id-1")), of_model(wanted(A)))
     assert "id-1" in path.read_text()
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
     downs.clear()
@@ -68,5 +68,5 @@ def test_a_link_in_its_place_is_never_written_through(tmp_path: Path) -> None:
     victim, path = tmp_path / "victim", tmp_path / "down.servers"
     victim.write_text("untouched")
     path.symlink_to(victim)
-    Downs(path).write(states(row("id-1")), wanted(A))
+    Downs(path).write(states(row("id-1")), of_model(wanted(A)))
     assert victim.read_text() == "untouched"

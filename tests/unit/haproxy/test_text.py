@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libra_haproxy import text_plan, text_rules
+from libra_haproxy import text_plan, text_rules, text_servers
+from libra_haproxy.downs import Stays
 from libra_haproxy.readings import ServerRow, Snapshot
 from libra_haproxy.text import Text, TextRefused, addresses, kind, parse, without
 from libra_haproxy.text_confirm import differences
@@ -231,10 +232,12 @@ def test_running_file_of_any_lines_has_all_of_them_in_their_order(lines: list[st
 
 def test_running_file_leaves_out_what_is_the_nodes_to_say() -> None:
     running = derive(parse(GOOD), place()).text
-    for gone in ("user nobody", "    daemon", "/var/lib/octavia", "server-state", "level user"):
+    for gone in ("user nobody", "    daemon", "/var/lib/octavia", "servers-state", "level user"):
         assert gone not in running
     for ours in (
         "stats socket /run/x/admin.sock mode 660 level admin",
+        "server-state-file /run/x/down.servers",
+        "load-server-state-from-file global",
         "localpeer me",
         "option idle-close-on-response",
         "option contstats",
@@ -339,6 +342,88 @@ def test_listener_is_cut_out_with_its_own_backends_alone() -> None:
     assert without(parse(rest), OTHER_LISTENER) is None
 
 
+# -- servers --------------------------------------------------------------------------------------
+
+
+def backend(*lines: str, before: str = "") -> Text:
+    body = "".join(f" {line}\n" for line in lines)
+    return parse(f"{before}frontend f\n default_backend b\nbackend b\n{body}")
+
+
+def test_servers_get_numbers_that_are_theirs_whatever_is_beside_them() -> None:
+    one = backend("server a 192.0.2.1:80", "server b 192.0.2.2:80")
+    other = backend("server c 192.0.2.3:80", "server b 192.0.2.9:80 weight 4")
+    before, after = (text_servers.numbers(text.backends[0]) for text in (one, other))
+    assert before["b"] == after["b"]
+    assert len({*before.values(), *after.values()}) == 3
+
+
+@given(st.lists(st.text("abcdefgh-0123456789", min_size=1, max_size=8), unique=True, max_size=200))
+def test_no_two_servers_have_one_number(names: list[str]) -> None:
+    text = backend(*(f"server {name} 192.0.2.1:80" for name in names))
+    found = text_servers.numbers(text.backends[0])
+    assert list(found) == names
+    assert len(set(found.values())) == len(names)
+    assert all(0 < number < 2**31 for number in found.values())
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("server a 192.0.2.1:80 id 3", "server b 192.0.2.2:80"),
+        ("server-template t 3 192.0.2.1:80", "server b 192.0.2.2:80"),
+        ("server a 192.0.2.1:80", "server a 192.0.2.2:80"),
+    ],
+)
+def test_numbers_are_left_alone_where_the_sender_has_a_say(lines: tuple[str, ...]) -> None:
+    text = backend(*lines)
+    assert text_servers.numbers(text.backends[0]) == {}
+    assert " id 3" not in derive(text, place()).text.replace(lines[0], "")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("server a 192.0.2.1:80 check", ["check"]),
+        ("server a 192.0.2.1:80 check # id 4", ["check"]),
+        ("server a 192.0.2.1:80 check \\", ["check", "\\"]),
+        ("server a 192.0.2.1:80 sni 'str(a b)'", ["sni", "str(a b)"]),
+        ("server a 192.0.2.1:80 ssl crt /certs/a.pem", ["ssl", "crt", "/here/a.pem"]),
+    ],
+)
+def test_number_comes_behind_all_that_the_sender_says(line: str, words: list[str]) -> None:
+    text = backend(line)
+    (running,) = (one for one in derive(text, place()).text.split("\n") if "server a" in one)
+    number = str(text_servers.numbers(text.backends[0])["a"])
+    assert split(running) == ["server", "a", "192.0.2.1:80", *words, "id", number]
+
+
+@pytest.mark.parametrize(
+    ("lines", "before", "stays"),
+    [
+        (("server a 192.0.2.1:80 check weight 7",), "", Stays("192.0.2.1", 80, 7)),
+        (("server a [fd00::1]:80 check",), "", Stays("fd00::1", 80, 1)),
+        (("default-server check weight 3", "server a 192.0.2.1:80"), "", Stays("192.0.2.1", 80, 3)),
+        (
+            ("server a 192.0.2.1:80",),
+            "defaults\n default-server check\n",
+            Stays("192.0.2.1", 80, 1),
+        ),
+        (("server a name.example:80 agent-check",), "", Stays("name.example", 80, 1)),
+        (("server a 192.0.2.1:80",), "", None),
+        (("default-server check", "server a 192.0.2.1:80 no-check"), "", None),
+        (("server a 192.0.2.1:80 check disabled",), "", None),
+        (("server a 192.0.2.1 check",), "", None),
+        (("disabled", "server a 192.0.2.1:80 check"), "", None),
+    ],
+)
+def test_only_a_server_that_checks_can_bring_up_may_stay_down(
+    lines: tuple[str, ...], before: str, stays: Stays | None
+) -> None:
+    expected = {} if stays is None else {("b", "a"): stays}
+    assert text_servers.checked(backend(*lines, before=before)) == expected
+
+
 # -- what a change takes --------------------------------------------------------------------------
 
 
@@ -355,9 +440,10 @@ def test_servers_come_go_and_change_at_run_time() -> None:
     assert isinstance(plan, TextPlan)
     backend = new.backends[0].name
     check = "check inter 1s fall 2 rise 2"
+    number = text_servers.numbers(new.backends[0])[MEMBERS[2]]
     assert list(plan.commands) == [
         f"set server {backend}/{MEMBERS[1]} weight 5",
-        f"add server {backend}/{MEMBERS[2]} 127.0.0.1:3 weight 1 {check}",
+        f"add server {backend}/{MEMBERS[2]} 127.0.0.1:3 weight 1 {check} id {number}",
         f"enable health {backend}/{MEMBERS[2]}",
         f"set server {backend}/{MEMBERS[0]} state maint",
         f"del server {backend}/{MEMBERS[0]}",
