@@ -54,6 +54,7 @@ class Site:
     ) -> None:
         self.folder = folder
         self.own = own
+        self.ports = PORTS
         self.gearmand = gearmand
         self.user = user or device_user()
         self.ranges = (devices, addresses)
@@ -73,7 +74,7 @@ class Site:
                 account=account(user=self.user, group=self.user),
                 devices=IPv4Network(devices),
                 message_limit=4_194_304,
-                ports=PORTS,
+                ports=self.ports,
                 ports_ipv6=PORTS_IPV6,
             ),
             own_outer=self.own,
