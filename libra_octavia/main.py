@@ -20,6 +20,7 @@ from libra_octavia.agent.agent import Agent
 from libra_octavia.agent.devices import Devices
 from libra_octavia.agent.octavia import Octavia, library
 from libra_octavia.agent.reconcile import Patience, Reconciler
+from libra_octavia.checks import faults
 from libra_octavia.devices import Upkeep, open_devices, open_upkeep
 from libra_octavia.health.service import Health
 from libra_octavia.inventory import Database, Intents, Leases, migrate
@@ -53,7 +54,7 @@ class OctaviaDaemon(Daemon):
         self._reread = reread
         self._agent: Agent | None = None
         self._jobs: JobWorker | None = None
-        self._health: Health | None = None
+        self._upward: Health | None = None
         self._upkeep: Upkeep | None = None
 
     def start(self) -> None:
@@ -79,7 +80,7 @@ class OctaviaDaemon(Daemon):
         )
         self._jobs.start()
         self._upkeep = make_upkeep(settings, database)
-        self._health = make_health(settings, database)
+        self._upward = make_health(settings, database)
 
     def cycle(self) -> None:
         """Begin what is due; the end of each makes the next cycle come at once."""
@@ -98,8 +99,8 @@ class OctaviaDaemon(Daemon):
         seconds = 0.0 if fast else float(self.stop_timeout)
         if self._jobs is not None:
             self._jobs.stop(min(seconds, 1.0))
-        if self._health is not None and not fast:
-            self._health.stop(min(seconds, 5.0))
+        if self._upward is not None and not fast:
+            self._upward.stop(min(seconds, 5.0))
         if self._upkeep is not None:
             self._upkeep.stop(0.0)
         if self._agent is not None:
@@ -214,7 +215,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
 
     def read() -> Settings:
-        return load(arguments, prog=PROG)
+        return load(arguments, prog=PROG, check=faults)
 
     try:
         settings = read()

@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import entry_points
 
 from libra_client.cli import archive, changes, options, output, pool, questions, schema, validate
 from libra_client.cli.errors import exit_of
@@ -17,6 +18,9 @@ from libra_common.errors import LibraError
 from libra_common.version import RELEASE
 
 LOG = logging.getLogger(__name__)
+
+COMMANDS = "libra.commands"
+"""The entry points of command groups that other parts bring: functions that add theirs."""
 
 _EXAMPLES = """\
 examples:
@@ -45,6 +49,8 @@ def parser() -> argparse.ArgumentParser:
     commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for group in (changes, questions, archive, pool, validate, schema):
         group.add(commands)
+    for found in sorted(entry_points(group=COMMANDS), key=lambda one: one.name):
+        found.load()(commands)
     return made
 
 

@@ -46,6 +46,14 @@ def is_current(database: Database) -> bool:
     return set(found) == set(ScriptDirectory.from_config(_config(None)).get_heads())
 
 
+def is_known(database: Database) -> bool:
+    """Whether this release can use the tables, or bring them up to date. Raises InventoryAway."""
+    with database.read() as connection:
+        found = MigrationContext.configure(connection).get_current_heads()
+    known = ScriptDirectory.from_config(_config(None)).walk_revisions()
+    return set(found) <= {one.revision for one in known}
+
+
 def _config(connection: Connection | None) -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
