@@ -36,6 +36,7 @@ from libra_octavia.objects.load_balancer import (
 from libra_octavia.refusals import not_implemented, told
 from libra_octavia.shared import shared
 from libra_octavia.translate import translate
+from libra_octavia.vip import floating_vip
 
 
 class LibraProviderDriver(provider_base.ProviderDriver):  # type: ignore[misc]
@@ -49,11 +50,20 @@ class LibraProviderDriver(provider_base.ProviderDriver):  # type: ignore[misc]
         project_id: object = None,
         vip_dictionary: object = None,
         additional_vip_dicts: object = None,
-    ) -> NoReturn:
-        """Leave the port to Octavia, which it makes when told so.
+    ) -> Any:
+        """Have a floating IP made, or leave the port to Octavia, which makes it when told so.
 
-        Takes the four arguments that Octavia gives and the two of the guide alike.
+        Takes the four arguments that Octavia gives, which are answered with the VIP and all further
+        ones, and the two of the guide, which are answered with the VIP alone.
         """
+        guided = isinstance(project_id, Mapping)
+        vip: Any = project_id if guided else vip_dictionary
+        more: Any = additional_vip_dicts or ()
+        with told(f"create the VIP of load balancer {loadbalancer_id}"):
+            make = shared().make_address
+            if make is not None:
+                found = floating_vip(loadbalancer_id, vip or {}, more, make=make)
+                return found if guided else (found, list(more))
         raise not_implemented("create_vip_port", "Octavia makes the VIP's port itself")
 
     def loadbalancer_create(self, loadbalancer: Any) -> None:

@@ -21,7 +21,8 @@ from libra_octavia.agent.devices import Devices
 from libra_octavia.agent.octavia import Octavia, library
 from libra_octavia.agent.reconcile import Patience, Reconciler
 from libra_octavia.checks import faults
-from libra_octavia.devices import Upkeep, open_devices, open_upkeep
+from libra_octavia.devices.opening import open_devices, open_upkeep
+from libra_octavia.devices.upkeep import Upkeep
 from libra_octavia.health.service import Health
 from libra_octavia.inventory import Database, Intents, Leases, migrate
 from libra_octavia.inventory.sync import sync_all

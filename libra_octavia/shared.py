@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from libra_common.jobs import GearmanServer, JobClient, TlsFiles, tls_from
 from libra_common.settings import Settings, load
-from libra_octavia.inventory import Database, Intents
+from libra_octavia.devices.floating import FLOATING, Floating
+from libra_octavia.devices.pool import Pool
+from libra_octavia.inventory import Addresses, Database, Intents
+from libra_octavia.vip import SECONDS
 from libra_octavia.waker import Waker
 
 PROG = "libra_octavia"
@@ -19,10 +23,14 @@ CONFIG_VARIABLE = "LIBRA_CONFIG_FILE"
 
 @dataclass(frozen=True)
 class Shared:
-    """Where the driver records what is asked for, and whom it tells."""
+    """Where the driver records what is asked for, and whom it tells.
+
+    `make_address` gives the floating IP of a load balancer; None where addresses are Octavia's.
+    """
 
     intents: Intents
     waker: Waker
+    make_address: Callable[[str], str] | None = None
 
 
 def settings_of_environment() -> Settings:
@@ -35,10 +43,25 @@ def settings_of_environment() -> Settings:
 def shared() -> Shared:
     """What this process has; nothing is opened before its first use. Raises SettingsError."""
     settings = settings_of_environment()
+    database = Database(settings.octavia.inventory)
     return Shared(
-        intents=Intents(Database(settings.octavia.inventory)),
+        intents=Intents(database),
         waker=Waker(job_client(settings)),
+        make_address=_maker(settings, database),
     )
+
+
+def _maker(settings: Settings, database: Database) -> Callable[[str], str] | None:
+    if settings.octavia.vip != FLOATING:
+        return None
+    pool = Pool(
+        client=job_client(settings),
+        function=settings.octavia.pool_function,
+        build_timeout=settings.octavia.pool_build_timeout,
+        timeout=settings.octavia.pool_timeout,
+    )
+    floating = Floating(addresses=Addresses(database), pool=pool)
+    return functools.partial(floating.make, timeout=SECONDS)
 
 
 def job_client(settings: Settings) -> JobClient:

@@ -13,7 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import urllib3
@@ -62,10 +62,11 @@ class Reply:
 
 @dataclass(frozen=True)
 class Configuration:
-    """What a device has: the MD5 of the text, and whether HAProxy serves it now."""
+    """What a device has: the text and its MD5, and whether HAProxy serves it now."""
 
     md5: str
     in_force: bool
+    text: str = field(repr=False)
 
 
 class Apis:
@@ -150,6 +151,7 @@ class Api:
         return Configuration(
             md5=reply.headers.get("etag", "").strip('"'),
             in_force=reply.headers.get(IN_FORCE.lower()) == "true",
+            text=reply.body.decode(errors="replace"),
         )
 
     def upload(self, amphora_id: str, balancer: str, text: str) -> None:

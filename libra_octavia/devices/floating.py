@@ -12,6 +12,9 @@ from libra_octavia.inventory import Addresses, Device
 
 LOG = logging.getLogger(__name__)
 
+FLOATING = "floating"
+"""The value of [octavia] vip by which addresses come from the pool manager."""
+
 _KEYS = uuid.UUID("c3a8e3d6-2a7e-5f2d-9c4d-0f2a5b7e9d31")
 """The namespace of the keys of addresses: each load balancer's is the same each time."""
 

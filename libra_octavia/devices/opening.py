@@ -10,7 +10,7 @@ from libra_common.settings import Settings
 from libra_octavia.devices.api import Apis
 from libra_octavia.devices.building import AgentFacts, Builder
 from libra_octavia.devices.certificates import Certificates
-from libra_octavia.devices.floating import Floating
+from libra_octavia.devices.floating import FLOATING, Floating
 from libra_octavia.devices.plugging import Plugging
 from libra_octavia.devices.pool import Pool
 from libra_octavia.devices.pushing import Pusher
@@ -18,9 +18,6 @@ from libra_octavia.devices.serve import PoolDevices
 from libra_octavia.devices.upkeep import Upkeep
 from libra_octavia.inventory import Addresses, Database, Devices, Leases, Ports
 from libra_octavia.shared import job_client
-
-FLOATING = "floating"
-"""The value of [octavia] vip by which addresses come from the pool manager."""
 
 
 def open_pool(settings: Settings) -> Pool:
@@ -61,7 +58,7 @@ def open_upkeep(settings: Settings, database: Database, *, exists: Callable[[str
         floating=parts.floating,
         exists=exists,
         # One is made before Octavia commits its load balancer, or does not.
-        orphaned=settings.octavia.commit_timeout + 60,
+        orphaned=2 * settings.octavia.commit_timeout + 10,
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from libra_common.crash import crash_point
 from libra_octavia.agent.devices import DeviceAway, DeviceRefused
 from libra_octavia.devices.api import Api, Configuration
-from libra_octavia.devices.wishes import md5
+from libra_octavia.devices.wishes import files_of, md5
 
 _LOOK_SECONDS = 0.25
 
@@ -61,6 +61,8 @@ class Pusher:
         api.act(wanted.balancer, "reload" if found is not None and found.in_force else "start")
         crash_point("octavia_acted")
         self._seen(wanted, api)
+        for name in files_of(found.text) - wanted.files.keys() if found is not None else ():
+            api.delete_file(wanted.balancer, name)
 
     def _send_files(self, wanted: Configured, api: Api) -> None:
         for name, content in wanted.files.items():

@@ -11,7 +11,7 @@ now or by the upkeep.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from libra_common.crash import crash_point
@@ -21,6 +21,7 @@ from libra_octavia.devices.floating import Floating
 from libra_octavia.devices.plugging import Plugging
 from libra_octavia.devices.pushing import Configured, Pusher
 from libra_octavia.devices.wishes import PortWish, port_wishes, text_of
+from libra_octavia.files import files
 from libra_octavia.inventory import Device, Devices, Leases
 from libra_octavia.inventory.devices import BUILDING, LEAVING, READY
 
@@ -128,15 +129,15 @@ class PoolDevices:
         return port_wishes(wanted, floating=self._floating is not None)
 
     def _configured(self, device: Device, wanted: Wanted) -> Configured:
-        files: Mapping[str, bytes] = {}
+        sent = files(wanted.balancer)
         amphora_id = device.amphora_id or ""
-        text = text_of(wanted, amphora_id, files, floating=self._floating is not None)
+        text = text_of(wanted, amphora_id, sent, floating=self._floating is not None)
         return Configured(
             balancer=wanted.balancer.id,
             amphora_id=amphora_id,
             text=text,
             listeners=[listener.id for listener, _ in wanted.balancer.serving],
-            files=files,
+            files=sent,
         )
 
     # -- which device ------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from libra_octavia.agent.devices import Wanted
 from libra_octavia.inventory import Port
 from libra_octavia.render import Place, render
 
+_FILE = "# File "
 _PEERS_PORT = 1025
 _EVERYWHERE = "0.0.0.0"  # noqa: S104 - a floating IP leads to whatever address the device has
 
@@ -96,18 +97,24 @@ def text_of(
 ) -> str:
     """Give HAProxy's file for a device; empty where nothing listens.
 
-    It names its `files` by their contents, so that the text is another where one of them is.
+    It ends with the names and digests of its `files`, so that the text is another where one of them
+    is, and tells later which there were.
     """
     balancer = wanted.balancer
     if floating:
         balancer = replace(balancer, addresses=(_EVERYWHERE,))
     text = render(balancer, Place(peer=(peer_name(amphora_id), "127.0.0.1", _PEERS_PORT)))
-    if not text or not files:
+    if not text:
         return text
-    digest = hashlib.sha256()
-    for name in sorted(files):
-        digest.update(name.encode() + b"\0" + hashlib.sha256(files[name]).digest())
-    return f"{text}\n# Files: {digest.hexdigest()}\n"
+    return text + "".join(
+        f"{_FILE}{name} {hashlib.sha256(files[name]).hexdigest()}\n" for name in sorted(files)
+    )
+
+
+def files_of(text: str) -> frozenset[str]:
+    """Give the names of the files that a text was sent with."""
+    lines = (line for line in text.splitlines() if line.startswith(_FILE))
+    return frozenset(line.removeprefix(_FILE).partition(" ")[0] for line in lines)
 
 
 def md5(data: bytes) -> str:

@@ -117,7 +117,7 @@ class OctaviaCloud:
         agents: int = 1,
         delay: float = 0.0,
         octavia: Mapping[str, object] | None = None,
-        mgm: Mapping[str, object] | None = None,
+        mgm: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder = folders.folder()
         self._delay = delay
@@ -144,7 +144,8 @@ class OctaviaCloud:
                 devices=None if self._own_agents else self.folder,
             )
             self._write_configs()
-            self.pool = self._make_pool(stack)
+            self.pool = _Pool(self.folder, self.gearmand.address, self._mgm)
+            stack.callback(self._remove_everything)
             self.pool.start()
             stack.callback(self._end_agents)
             self.agents = [Agent(self._config(name), self.folder) for name in self._names]
@@ -162,17 +163,9 @@ class OctaviaCloud:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def _make_pool(self, stack: contextlib.ExitStack) -> PoolManager:
-        (self.folder / "pool").mkdir()
-        pool = _Pool(self.folder, self.gearmand.address, self._mgm)
-        stack.callback(self._remove_everything, pool)
-        return pool
-
-    def _remove_everything(self, pool: PoolManager) -> None:
-        pool.close()
-        local_cloud(
-            load(["--config-file", str(pool.config)], prog="libra_pool_mgm")
-        ).remove_everything()
+    def _remove_everything(self) -> None:
+        self.pool.close()
+        self.cloud.remove_everything()
 
     def _end_agents(self) -> None:
         for agent in self.agents:
@@ -311,7 +304,7 @@ class OctaviaCloud:
 
     def said(self) -> str:
         """The ends of all logs."""
-        paths = [*self.folder.glob("*.log"), self.pool.log, *self.folder.glob("cloud/d/*/log/*")]
+        paths = [*self.folder.glob("*.log"), self.pool.log, *self.folder.glob("d/*/log/*")]
         ours = "\n".join(
             f"--- {path.name}\n" + path.read_text(errors="replace")[-4000:]
             for path in paths
@@ -323,8 +316,9 @@ class OctaviaCloud:
 class _Pool(PoolManager):
     """A libra_pool_mgm whose local cloud is in the namespace that it is started in."""
 
-    def __init__(self, folder: Path, server: str, settings: Mapping[str, object]) -> None:
+    def __init__(self, folder: Path, server: str, settings: Mapping[str, Any]) -> None:
         self._place = folder
+        (folder / "pool").mkdir()
         super().__init__(folder=folder / "pool", servers=[server], **settings)
 
     def write_config(self, **settings: object) -> None:
