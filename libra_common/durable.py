@@ -41,6 +41,15 @@ def write(
         raise
 
 
+def flush(path: Path) -> None:
+    """Wait until the content of a file is on disk."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
 def sync(directory: Path) -> None:
     """Wait until the names in a directory are on disk too."""
     folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -8,10 +8,11 @@ nobody to ask.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from libra_haproxy.deadline import Deadline
@@ -49,36 +50,54 @@ _SAFE_PAYLOAD = re.compile(r"([A-Za-z0-9+/= -]+\n)+", re.ASCII)  # an empty line
 _SAFE_COMMAND = re.compile(r"[A-Za-z0-9_.:/@!|#()\[\], -]+", re.ASCII)
 
 
-def ask(path: Path, line: str, *, deadline: Deadline, payload: str = "") -> str:
-    """Send one line to the socket at `path` and return the whole answer.
+class Asked:
+    """One line that is on its way to the socket at `path`; `answer` is to be called once.
 
-    A `payload` is PEM that the command takes (management guide, 9.3 on payloads).
+    So that something else can be done while HAProxy thinks. A `payload` is PEM that the command
+    takes (management guide, 9.3 on payloads).
     """
-    if not _SAFE_COMMAND.fullmatch(line.replace(";", " ")):
-        raise ValueError(f"not a plain runtime command: {line!r}")
-    if payload:
-        if not _SAFE_PAYLOAD.fullmatch(payload):
-            raise ValueError("not a plain payload of a runtime command")
-        line = f"{line} <<\n{payload}"
-    chunks = []
-    try:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(max(deadline.left, 0.001))
-            connection.connect(str(path))
-            connection.sendall(f"{line}\n".encode("ascii"))
+
+    def __init__(self, path: Path, line: str, *, deadline: Deadline, payload: str = "") -> None:
+        if not _SAFE_COMMAND.fullmatch(line.replace(";", " ")):
+            raise ValueError(f"not a plain runtime command: {line!r}")
+        if payload:
+            if not _SAFE_PAYLOAD.fullmatch(payload):
+                raise ValueError("not a plain payload of a runtime command")
+            line = f"{line} <<\n{payload}"
+        self._connection = socket.socket(socket.AF_UNIX)
+        with self._in_our_words():
+            self._connection.settimeout(max(deadline.left, 0.001))
+            self._connection.connect(str(path))
+            self._connection.sendall(f"{line}\n".encode("ascii"))
             # The master socket waits for more unless told that there is none.
-            connection.shutdown(socket.SHUT_WR)
+            self._connection.shutdown(socket.SHUT_WR)
+
+    def answer(self, *, deadline: Deadline) -> str:
+        """Wait for all of it."""
+        chunks = []
+        with self._in_our_words(), self._connection:
             while True:
-                connection.settimeout(max(deadline.left, 0.001))
-                chunk = connection.recv(65536)
+                self._connection.settimeout(max(deadline.left, 0.001))
+                chunk = self._connection.recv(65536)
                 if not chunk:
                     break
                 chunks.append(chunk)
-    except (TimeoutError, BlockingIOError) as error:
-        raise HaproxyTimeout("HAProxy does not answer on its socket") from error
-    except OSError as error:
-        raise HaproxyDown(f"no HAProxy answers on its socket: {error.strerror}") from error
-    return b"".join(chunks).decode("utf-8", "replace")
+        return b"".join(chunks).decode("utf-8", "replace")
+
+    @contextlib.contextmanager
+    def _in_our_words(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._connection.close()
+            if isinstance(error, TimeoutError | BlockingIOError):
+                raise HaproxyTimeout("HAProxy does not answer on its socket") from error
+            raise HaproxyDown(f"no HAProxy answers on its socket: {error.strerror}") from error
+
+
+def ask(path: Path, line: str, *, deadline: Deadline, payload: str = "") -> str:
+    """Send one line to the socket at `path` and return the whole answer; else as `Asked`."""
+    return Asked(path, line, payload=payload, deadline=deadline).answer(deadline=deadline)
 
 
 class Worker:
@@ -99,24 +118,47 @@ class Worker:
 
     def ask(self, line: str, *, payload: str = "") -> str:
         """Have one line of commands, which must bear repeating, carried out; gives the answer."""
-        return self._ask(line, payload=payload)[1]
+        return self._ask(line, payload=payload)()[1]
 
-    def _ask(self, line: str, *, payload: str = "") -> tuple[int, str]:
-        deadline = Deadline.after(self._seconds)
-        while True:
-            answer = ask(self._path, f"show info;{line}", payload=payload, deadline=deadline)
-            who, _, said = answer.partition("\n\n")
-            pid = parse_pid(who)
-            if pid != self._replaced:
-                return pid, said
-            if deadline.passed:
-                raise HaproxyTimeout(f"process {pid} was replaced and does not leave its socket")
-            time.sleep(_HANDING_OVER_SECONDS)
+    def _ask(self, line: str, *, payload: str = "") -> Callable[[], tuple[int, str]]:
+        """Send a line; what this gives waits for the answer, and for who gave it."""
+        question = f"show info;{line}"
+
+        def sent() -> Asked:
+            deadline = Deadline.after(self._seconds)
+            return Asked(self._path, question, payload=payload, deadline=deadline)
+
+        asked = sent()
+
+        def answered() -> tuple[int, str]:
+            nonlocal asked
+            # From now on: what was done meanwhile is not HAProxy's fault.
+            deadline = Deadline.after(self._seconds)
+            while True:
+                who, _, said = asked.answer(deadline=deadline).partition("\n\n")
+                pid = parse_pid(who)
+                if pid != self._replaced:
+                    return pid, said
+                if deadline.passed:
+                    raise HaproxyTimeout(f"process {pid} was replaced and stays on its socket")
+                time.sleep(_HANDING_OVER_SECONDS)
+                asked = sent()
+
+        return answered
 
     def pid_and_digest(self) -> tuple[int, str | None]:
         """Which process answers, and the digest of the text it was started from."""
-        pid, said = self._ask(_DIGEST)
-        return pid, parse_digest(said)
+        return self.pid_and_digest_soon()()
+
+    def pid_and_digest_soon(self) -> Callable[[], tuple[int, str | None]]:
+        """Ask for them now; what this gives waits for the answer."""
+        asked = self._ask(_DIGEST)
+
+        def answered() -> tuple[int, str | None]:
+            pid, said = asked()
+            return pid, parse_digest(said)
+
+        return answered
 
     def servers(self) -> tuple[ServerRow, ...]:
         """Every server of every backend that is not disabled."""
@@ -127,20 +169,29 @@ class Worker:
         return self.ask(_SERVERS)
 
     def change(self, lines: Iterable[str]) -> tuple[str, Snapshot]:
-        """Carry out lines of commands, and look; returns what HAProxy said and what it is now.
+        """Carry out lines of commands, and look; returns what HAProxy said and what it is now."""
+        return self.change_soon(lines)()
+
+    def change_soon(self, lines: Iterable[str]) -> Callable[[], tuple[str, Snapshot]]:
+        """Send them all now; what this gives waits until they are carried out, and looks.
 
         Looking goes with the last line: commands of one connection are carried out in order.
         """
         *first, last = lines
-        said = self.run(first)
-        pid, answer = self._ask(f"{last};{_EVERYTHING}")
-        words, mark, seen = answer.rpartition("proc.libra: ")
-        said = "; ".join(part for part in (said, *words.splitlines()) if part.strip())
-        return said, parse_snapshot(pid, mark + seen)
+        before = self.run(first)
+        asked = self._ask(f"{last};{_EVERYTHING}")
+
+        def answered() -> tuple[str, Snapshot]:
+            pid, answer = asked()
+            words, mark, seen = answer.rpartition("proc.libra: ")
+            said = "; ".join(part for part in (before, *words.splitlines()) if part.strip())
+            return said, parse_snapshot(pid, mark + seen)
+
+        return answered
 
     def look(self) -> Snapshot:
         """All there is to know of what it serves, in one answer."""
-        return parse_snapshot(*self._ask(_EVERYTHING))
+        return parse_snapshot(*self._ask(_EVERYTHING)())
 
     def server_status(self) -> dict[tuple[str, str], str]:
         """HAProxy's own word for each (backend, server): `UP`, `DOWN 1/2`, `MAINT`, `no check`."""

@@ -156,12 +156,15 @@ class Service:
     ) -> None:
         """Take HAProxy to the text on disk, and read back what it serves then.
 
-        `store` makes the state the truth: before a reload, and during changes at run time. What
-        cannot be proved after those is done again by a reload. Raises NotInForce, or what
-        `Process.serve` or `store` raises.
+        `store` makes the state the truth: before a reload, and while HAProxy carries out changes
+        at run time. What cannot be proved after those is done again by a reload. Raises
+        NotInForce, or what `Process.serve` or `store` raises.
         """
         if isinstance(way, AtRunTime):
-            found = self._change(state, rendered, way, store)
+            changed = self._change(state, rendered, way)
+            crash_point("during_runtime")
+            store()
+            found = changed()
             if not found:
                 return
             LOG.warning("not as asked after changes at run time, so reloading: %s", found[0])
@@ -180,10 +183,8 @@ class Service:
         """Change nothing at run time any more; for an operator to find out why."""
         self._at_run_time = False
 
-    def _change(
-        self, state: State, rendered: Rendered, way: AtRunTime, store: Callable[[], None]
-    ) -> list[str]:
-        """Carry out a plan at run time and `store`; returns what is not as asked then."""
+    def _change(self, state: State, rendered: Rendered, way: AtRunTime) -> Callable[[], list[str]]:
+        """Have a plan carried out at run time; what this gives waits, and tells what is wrong."""
         added = [
             (operation.lb.backend, operation.server.name)
             for operation in way.operations
@@ -200,18 +201,27 @@ class Service:
             for operation in way.operations:
                 if isinstance(operation, SetCertificate):
                     self._loaded.replace(operation.old, self._certificates.read(operation.new))
-            said, seen = self._worker.change(
+            asked = self._worker.change_soon(
                 commands.lines(
                     [*before, *commands.commands(way.operations), commands.marking(rendered.digest)]
                 )
             )
-            crash_point("after_runtime")
-            if said:
-                LOG.debug("HAProxy said: %s", said)
-            self._text = rendered
-            return self._differences(state, rendered, seen)
         except EngineError as error:
-            return [str(error)]
+            wrong = [str(error)]
+            return lambda: wrong
+
+        def changed() -> list[str]:
+            try:
+                said, seen = asked()
+                crash_point("after_runtime")
+                if said:
+                    LOG.debug("HAProxy said: %s", said)
+                self._text = rendered
+                return self._differences(state, rendered, seen)
+            except EngineError as error:
+                return [str(error)]
+
+        return changed
 
     def cut_sessions(self, state: State) -> None:
         """End what is still going on in any process, new or leaving."""

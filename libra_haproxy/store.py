@@ -8,10 +8,10 @@
                                         certificates/      with their keys (`certificates.py`)
 
 The rule: the rename of `state.json` is the moment of a change. Before it, a crash leaves the old
-state; after it, the new one, and `haproxy.cfg` is made again from the truth where it does not fit
-(`Instance.open`), so only the truth must be on disk for sure before it is served, and the renames
-before it is acknowledged. A state that could not be brought into force is replaced by the good
-pair.
+state; after it, the new one; `haproxy.cfg` is made again from the truth, and HAProxy brought back
+to it, where they do not fit (`Instance.open`). So HAProxy may be told before the truth is, and
+only the truth must be on disk for sure before a change is acknowledged. A state that could not be
+brought into force is replaced by the good pair.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 import pydantic
 
 from libra_common.crash import crash_point
-from libra_common.durable import sync, write
+from libra_common.durable import flush, sync, write
 from libra_haproxy import reports
 from libra_haproxy.certificates import Certificates, named_by
 from libra_haproxy.errors import DiskError, InstanceInUse, StateUnreadable
@@ -122,32 +122,32 @@ class Store:
         return None if data is None else data.decode("utf-8", "replace")
 
     def stage(self, state: State, text: str) -> Path:
-        """Write both files beside the present ones, the truth on disk for sure; returns HAProxy's.
-
-        Nothing is in force before `commit`.
-        """
+        """Write both files beside the present ones; returns HAProxy's."""
         crash_point("before_write")
         self._write(_new(self.config), text.encode("ascii"), durable=False)
-        self._write(_new(self._state), encode(state))
+        self._write(_new(self._state), encode(state), durable=False)
         crash_point("after_write")
         return _new(self.config)
 
-    def commit(self) -> None:
-        """Make what was staged the truth; a power cut may still undo it before `settle`."""
+    def offer(self) -> None:
+        """Make the staged file the one that HAProxy starts from. Raises DiskError."""
         try:
-            _new(self._state).rename(self._state)
-            crash_point("after_state_rename")
             _new(self.config).rename(self.config)
         except OSError as error:
             raise DiskError(f"cannot rename in {self._directory}: {error.strerror}") from error
-        crash_point("after_rename")
+        crash_point("after_text_rename")
 
-    def settle(self) -> None:
-        """Wait until what was committed survives a power cut too. Raises DiskError."""
+    def commit(self) -> None:
+        """Make the staged state the truth, on disk for sure. Raises DiskError."""
         try:
+            # Before its name: else a power cut could leave the name with nothing behind it.
+            flush(_new(self._state))
+            _new(self._state).rename(self._state)
+            crash_point("after_state_rename")
             self._sync()
         except OSError as error:
             raise DiskError(f"cannot write in {self._directory}: {error.strerror}") from error
+        crash_point("after_rename")
 
     def discard(self) -> None:
         """Forget what was staged and never committed."""
@@ -167,8 +167,7 @@ class Store:
     def keep_text(self) -> None:
         """Keep HAProxy's file of that state beside it, on disk for sure. Raises DiskError."""
         try:
-            with self.config.open("rb") as file:
-                os.fsync(file.fileno())
+            flush(self.config)
             _keep(self.config)
         except OSError as error:
             raise DiskError(f"cannot write in {self._directory}: {error.strerror}") from error

@@ -52,9 +52,10 @@ class Truth:
     def change(self, wanted: State) -> State:
         """Bring `wanted` into force or leave everything as it was."""
         now = self.state
+        # A HAProxy that hangs is found out by this, before anything is touched.
+        asked = None if now.model is None else self._service.running_soon()
         rendered = self._service.render(wanted)
-        # A HAProxy that hangs is found out here, before anything was touched.
-        running = None if now.model is None else self._service.running()
+        running = asked and asked()
         served = self._service.serves(wanted, rendered, running=running)
         if served and wanted == now:
             return now
@@ -72,11 +73,12 @@ class Truth:
         except BaseException:
             self._store.discard()
             raise
-        self._store.commit()
         try:
-            if not served:
-                self._service.bring_into_force(wanted, rendered, way)
-            self._store.settle()
+            self._store.offer()
+            if served:
+                self._store.commit()
+            else:
+                self._service.bring_into_force(wanted, rendered, way, store=self._store.commit)
         except EngineError as error:
             LOG.error("change %d failed: %s; restoring", wanted.generation, error)
             self._undo()
@@ -131,11 +133,12 @@ class Truth:
         rendered = self._service.render(state)
         if self._store.text() != rendered.text:
             self._service.check(self._store.stage(state, rendered.text))
+            self._store.offer()
             self._store.commit()
-            self._store.settle()
         running = self._service.running()
         if reload or not self._service.serves(state, rendered, running=running):
-            self._service.bring_into_force(state, rendered, ByReload("recovery"))
+            way = ByReload("recovery")
+            self._service.bring_into_force(state, rendered, way, store=lambda: None)
         self._keep_as_good()
         self._service.look()
 

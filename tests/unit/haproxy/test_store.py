@@ -84,6 +84,7 @@ def test_what_is_staged_is_not_the_truth_before_it_is_committed(tmp_path: Path) 
     store = Store(directory=tmp_path)
     store.stage(state(1), "one")
     assert (store.load(), store.text()) == (State(), None)
+    store.offer()
     store.commit()
     assert (store.load(), store.text()) == (state(1), "one")
 
@@ -92,6 +93,7 @@ def test_what_was_not_proved_is_replaced_by_the_last_good(tmp_path: Path) -> Non
     store = Store(directory=tmp_path)
     for generation, text in ((1, "one"), (2, "two")):
         store.stage(state(generation), text)
+        store.offer()
         store.commit()
         assert store.pending()
         if generation == 1:
@@ -105,6 +107,7 @@ def test_what_was_not_proved_is_replaced_by_the_last_good(tmp_path: Path) -> Non
 def test_without_a_good_one_restoring_leaves_nothing(tmp_path: Path) -> None:
     store = Store(directory=tmp_path)
     store.stage(state(1), "one")
+    store.offer()
     store.commit()
     assert not store.restore()
     assert list(tmp_path.iterdir()) == []
@@ -131,6 +134,7 @@ def test_a_link_in_place_of_a_new_file_is_never_written_through(tmp_path: Path) 
 def test_erasing_leaves_the_stored_state_alone(tmp_path: Path) -> None:
     store = Store(directory=tmp_path)
     store.stage(state(1), "one")
+    store.offer()
     store.commit()
     store.confirm()
     store.keep_text()
