@@ -25,15 +25,15 @@ _MATCH = {
 }
 _SAMPLES = {
     Header.SSL_VERIFY: words.expanded(words.sample("ssl_c_verify")),
-    Header.SSL_HAS_CERT: words.expanded(words.sample("ssl_c_used")),
-    Header.SSL_DN: words.expanded(words.sample("ssl_c_s_dn"), quotes=True),
-    Header.SSL_CN: words.expanded(words.sample("ssl_c_s_dn", "cn"), quotes=True),
-    Header.SSL_ISSUER: words.expanded(words.sample("ssl_c_i_dn"), quotes=True),
-    Header.SSL_SHA1: words.expanded(words.sample("ssl_c_sha1", None, "hex"), quotes=True),
-    Header.SSL_NOT_BEFORE: words.expanded(words.sample("ssl_c_notbefore"), quotes=True),
-    Header.SSL_NOT_AFTER: words.expanded(words.sample("ssl_c_notafter"), quotes=True),
+    Header.SSL_HAS_CERT: words.HAS_CERTIFICATE,
+    Header.SSL_DN: words.expanded(words.sample("ssl_c_s_dn")),
+    Header.SSL_CN: words.expanded(words.sample("ssl_c_s_dn", "cn")),
+    Header.SSL_ISSUER: words.expanded(words.sample("ssl_c_i_dn")),
+    Header.SSL_SHA1: words.expanded(words.sample("ssl_c_sha1", None, "hex")),
+    Header.SSL_NOT_BEFORE: words.expanded(words.sample("ssl_c_notbefore")),
+    Header.SSL_NOT_AFTER: words.expanded(words.sample("ssl_c_notafter")),
 }
-"""What Octavia's own devices tell members of a client's certificate, byte for byte."""
+"""What members are told of a client's certificate, in the words of the provider driver guide."""
 
 
 @dataclass(frozen=True)

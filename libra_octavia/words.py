@@ -19,6 +19,9 @@ SOURCE_PORT = Token("tcp-request connection set-var(sess.source_port) src_port")
 BY_SOURCE_PORT = Token("hash src,concat(:,sess.source_port)")
 """A balance by a client's address and port (manual, 4.2 balance)."""
 
+HAS_CERTIFICATE = Token("%[ssl_c_used,iif(true,false)]")
+"""Whether a client showed a certificate, in the guide's words."""
+
 
 def statuses(ranges: Sequence[tuple[int, int]]) -> Token:
     """HTTP statuses as `http-check expect status` takes them (manual, 4.2)."""
@@ -72,11 +75,11 @@ def sample(fetch: str, argument: str | None = None, *converters: str) -> Token:
     return Token(",".join((f"{keyword(fetch)}{given}", *map(keyword, converters))))
 
 
-def expanded(found: Token, *, quotes: bool = False) -> Token:
-    """A sample as a log-format has it, in double quotes or not."""
+def expanded(found: Token) -> Token:
+    """A sample as a log-format has it (manual, 8.2.4)."""
     if not isinstance(found, Token):
         raise BadToken(f"not a token: {found!r}")
-    return Token(f"%{'{+Q}' if quotes else ''}[{found}]")
+    return Token(f"%[{found}]")
 
 
 def label(text: str) -> Token:

@@ -29,8 +29,15 @@ class H2Answer:
 class H2Client:
     """One connection; `leaving` once the server has said that it takes no more for long."""
 
-    def __init__(self, port: int, context: ssl.SSLContext, *, name: str = "libra.example") -> None:
-        plain = socket.create_connection(("127.0.0.1", port), timeout=_SECONDS)
+    def __init__(
+        self,
+        port: int,
+        context: ssl.SSLContext,
+        *,
+        name: str = "libra.example",
+        host: str = "127.0.0.1",
+    ) -> None:
+        plain = socket.create_connection((host, port), timeout=_SECONDS)
         try:
             self._socket = context.wrap_socket(plain, server_hostname=name)
         except BaseException:

@@ -1,0 +1,73 @@
+"""The table of options, which the modules beside this one fill."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.support.options.stage import Stage
+
+Proof = Callable[["Stage"], None]
+
+KINDS = ("load balancer", "listener", "L7 policy", "L7 rule", "pool", "member", "health monitor")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A value that is refused when it is asked for: the fields of the object, and who refuses.
+
+    `by` is "Libra" (501, by name) or "Octavia" (its own API, 400), which Libra never sees.
+    """
+
+    fields: dict[str, Any]
+    why: str = ""
+    by: str = "Libra"
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a kind of object.
+
+    `passes` and `fails` say which request of a client is served and which is not; `proof` shows
+    both. Without a proof the option is not served, and `refusal` says what happens to it.
+    """
+
+    kind: str
+    name: str
+    passes: str = ""
+    fails: str = ""
+    proof: Proof | None = field(default=None, compare=False)
+    refusal: Refusal | None = None
+    note: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.name}"
+
+
+OPTIONS: list[Option] = []
+
+
+def served(
+    kind: str,
+    *names: str,
+    passes: str,
+    fails: str,
+    refusal: Refusal | None = None,
+    note: str = "",
+) -> Callable[[Proof], Proof]:
+    """Registers a proof for options that it shows all of."""
+    assert kind in KINDS
+
+    def register(proof: Proof) -> Proof:
+        OPTIONS.extend(Option(kind, one, passes, fails, proof, refusal, note) for one in names)
+        return proof
+
+    return register
+
+
+def unserved(kind: str, *names: str, refusal: Refusal) -> None:
+    """Registers options that are refused by name whatever else is asked for."""
+    assert kind in KINDS
+    OPTIONS.extend(Option(kind, name, refusal=refusal) for name in names)

@@ -1,0 +1,111 @@
+"""A web server by TLS, which tells what its clients showed and spoke."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from typing import Any
+
+import h2.config
+import h2.connection
+import h2.events
+import trustme
+
+from tests.support.octavia_tls import issued
+
+
+class TlsBackend:
+    """Answers each request with its name; HTTP/2 where that is agreed on.
+
+    `seen` holds for each request the version, the cipher, the protocol and the client's common
+    name. `accepts` is who signs the clients that are let in, none for everyone.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        shows: trustme.LeafCert | None = None,
+        accepts: trustme.CA | None = None,
+        protocols: tuple[str, ...] = (),
+        newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
+    ) -> None:
+        self.name = name
+        self.seen: list[tuple[str, str, str | None, str]] = []
+        self._context = context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        (shows or issued("www.example.org")).configure_cert(context)
+        context.maximum_version = newest
+        if protocols:
+            context.set_alpn_protocols(list(protocols))
+        if accepts is not None:
+            accepts.configure_trust(context)
+            context.verify_mode = ssl.CERT_REQUIRED
+        self._listening = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.port = int(self._listening.getsockname()[1])
+
+    def __enter__(self) -> TlsBackend:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                plain, _ = self._listening.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(plain,), daemon=True).start()
+
+    def _serve(self, plain: socket.socket) -> None:
+        try:
+            plain.settimeout(15)
+            with self._context.wrap_socket(plain, server_side=True) as opened:
+                if opened.selected_alpn_protocol() == "h2":
+                    self._speak_h2(opened)
+                else:
+                    self._speak_http(opened)
+        except OSError:
+            plain.close()
+
+    def _speak_http(self, opened: ssl.SSLSocket) -> None:
+        said = b""
+        while b"\r\n\r\n" not in said:
+            chunk = opened.recv(65536)
+            if not chunk:
+                return
+            said += chunk
+        self._note(opened)
+        body = self.name.encode()
+        opened.sendall(
+            b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s"
+            % (len(body), body)
+        )
+
+    def _speak_h2(self, opened: ssl.SSLSocket) -> None:
+        connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+        connection.initiate_connection()
+        opened.sendall(connection.data_to_send())
+        while data := opened.recv(65536):
+            for event in connection.receive_data(data):
+                if isinstance(event, h2.events.RequestReceived):
+                    self._note(opened)
+                    connection.send_headers(event.stream_id, [(":status", "200")])
+                    connection.send_data(event.stream_id, self.name.encode(), end_stream=True)
+            opened.sendall(connection.data_to_send())
+
+    def _note(self, opened: ssl.SSLSocket) -> None:
+        cipher = opened.cipher()
+        shown: Any = opened.getpeercert() or {}
+        names = [value for part in shown.get("subject", ()) for key, value in part]
+        self.seen.append(
+            (
+                opened.version() or "",
+                cipher[0] if cipher else "",
+                opened.selected_alpn_protocol(),
+                " ".join(names),
+            )
+        )
