@@ -2,7 +2,8 @@
 
 They lie on the memory file system as they were received, readable by HAProxy alone; a list of
 them (`crt-list`) gets a second file with the paths that they have here. A configuration names
-them by the controller's own paths, `<base_cert_dir>/<load balancer>/<name>.pem`.
+them by the controller's own paths, `<base_cert_dir>/<load balancer>/<name>.pem`, or, as older
+controllers do, all of them by their folder; a list of the key pairs in it stands for that.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ _CONTROLLERS_OWN = re.compile(
     r"(?:[0-9a-f]{40}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.pem", re.ASCII
 )
 _LIST_SUFFIX = ".list"
+_FOLDER = f"folder{_LIST_SUFFIX}"
+"""What stands for the folder itself: HAProxy could not tell pairs from what else is in it."""
+
 _IN_VAULT = "certificates"
 
 
@@ -52,11 +56,15 @@ class Certificates:
     def restore(self) -> None:
         """Bring back what the vault kept and the memory file system lost."""
         private(self._directory, user=self._user, group=self._group)
+        restored = set()
         for secret in self._vault.names(_IN_VAULT):
             _, balancer, name = secret.split("/")
             data = self._vault.secret(secret)
             if data is not None and not (self._directory / balancer / name).exists():
                 self._write(balancer, name, data)
+                restored.add(balancer)
+        for balancer in restored:
+            self._list_folder(balancer)
 
     def put(self, balancer: str, name: str, data: bytes, *, strict: bool) -> str:
         """Check and keep a certificate; gives the MD5 of its bytes.
@@ -75,6 +83,7 @@ class Certificates:
         with self._lock:
             self._vault.keep(f"{_IN_VAULT}/{balancer}/{name}", data)
             self._write(balancer, name, data)
+            self._list_folder(balancer)
         return _md5(data)
 
     def md5(self, balancer: str, name: str) -> str | None:
@@ -94,8 +103,8 @@ class Certificates:
             self._vault.forget(f"{_IN_VAULT}/{balancer}/{name}")
             for path in (directory / name, directory / f"{name}{_LIST_SUFFIX}"):
                 path.unlink(missing_ok=True)
-            if directory.is_dir() and not any(directory.iterdir()):
-                directory.rmdir()
+            if directory.is_dir():
+                self._list_folder(balancer)
         return there
 
     def known(self, balancer: str) -> bool:
@@ -123,6 +132,18 @@ class Certificates:
         else:
             replace(path, listed.encode(), user=self._user, group=self._group)
 
+    def _list_folder(self, balancer: str) -> None:
+        """Bring the list of a folder's key pairs up to date; an empty folder goes."""
+        directory = self._directory / balancer
+        names = sorted(path.name for path in directory.glob("*.pem"))
+        if not names:
+            shutil.rmtree(directory)
+            return
+        pairs = [name for name in names if pem.has_pair((directory / name).read_bytes())]
+        listed = "".join(f"{directory / name}\n" for name in pairs)
+        path = directory / _FOLDER
+        replace(path, listed.encode(), user=self._user, group=self._group)
+
     def _listed(self, balancer: str, data: bytes) -> str | None:
         """A list with this node's paths in it; None where it is no list of such certificates."""
         files = self.of(balancer)
@@ -149,8 +170,13 @@ class BalancerFiles:
         self._base = base
 
     def local(self, word: str, path: str) -> Path | None:
-        """Where a certificate is that a configuration names; whether it was sent is not asked."""
+        """Where a certificate is that a configuration names; whether it was sent is not asked.
+
+        For `crt` and the folder of all of them that is a list, for `crt-list`.
+        """
         named = PurePosixPath(path)
+        if word == "crt" and named == self._base:
+            return self._directory / _FOLDER
         if named.parent != self._base or not _NAME.fullmatch(named.name):
             return None
         name = f"{named.name}{_LIST_SUFFIX}" if word == "crt-list" else named.name

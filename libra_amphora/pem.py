@@ -104,6 +104,12 @@ def refuse_unusable(chain: Sequence[x509.Certificate], *, now: datetime.datetime
             raise BadPem("Certificate chain is broken", f"the key identifiers after {name}")
 
 
+def has_pair(data: bytes) -> bool:
+    """Whether a file that was checked before has a key with its certificate."""
+    kinds = {found[1] for found in _BLOCK.finditer(data)}
+    return b"CERTIFICATE" in kinds and not kinds.isdisjoint(_KEYS)
+
+
 def _certificates(data: bytes) -> list[x509.Certificate]:
     try:
         return [

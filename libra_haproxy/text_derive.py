@@ -12,7 +12,7 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from libra_haproxy import downs, text_servers, tokens
@@ -54,7 +54,10 @@ class Files(Protocol):
     """The certificates that a controller sent, by the paths that it gives them in its text."""
 
     def local(self, word: str, path: str) -> Path | None:
-        """Where the file is that stands behind a word of `FILE_WORDS`; None for any other."""
+        """Where the file is that stands behind a word of `FILE_WORDS`; None for any other.
+
+        For a folder behind `crt` it is a list of what is in it, which ends in `.list`.
+        """
 
     def digest(self) -> str:
         """A digest of all contents: another one where any has changed."""
@@ -121,6 +124,8 @@ def derive(text: Text, place: TextPlace) -> Derived:
     digest = hashlib.sha256(body.encode()).hexdigest()[: len(_NO_DIGEST)]
     marked = body.replace(f"str({_NO_DIGEST})", f"str({digest})", 1)
     paths = {local: sent for section in text.sections for local, sent in _paths(section, place)}
+    # Files before the folder that they are in.
+    paths = dict(sorted(paths.items(), key=lambda path: len(path[0]), reverse=True))
     return Derived(marked, digest, files, tuple(origin for origin, _ in lines), paths)
 
 
@@ -184,6 +189,8 @@ def _line(section: Section, line: Line, place: TextPlace, more: tuple[str, ...])
     changed = list(words)
     for position, (_, local) in _files(line, place).items():
         changed[position] = local
+        if words[0] == "bind" and words[position - 1] == "crt" and local.endswith(".list"):
+            changed[position - 1] = "crt-list"
     return "    " + " ".join(map(quoted, (*changed, *more)))
 
 
@@ -201,3 +208,5 @@ def _paths(section: Section, place: TextPlace) -> Iterator[tuple[str, str]]:
     for line in section.lines:
         for sent, local in _files(line, place).values():
             yield local, sent
+            folder = str(PurePosixPath(sent).parent) if sent.endswith(".pem") else sent.rstrip("/")
+            yield str(Path(local).parent), folder

@@ -194,6 +194,56 @@ def test_certificate_that_was_never_sent_fails_the_check_with_the_controllers_ow
     assert str(agent.folder) not in body["details"]
 
 
+@pytest.mark.parametrize("spelling", [BASE, f"{BASE}/"])
+def test_folder_of_certificates_serves_each_name_in_it(agent: Amphora, spelling: str) -> None:
+    # Given what a controller of old sends: pairs by their names, and whatever else it needs
+    ca, clients, port = trustme.CA(), trustme.CA(), free_port()
+    names = ("www.example.com", "two.example.com", "*.wild.example.com")
+    for name in names:
+        key, certificate = pair(ca, name)
+        file = f"{name.replace('*', 'WILDCARD')}.pem"
+        assert put(agent, file, key + certificate) == (201, {"message": "OK"})
+    bare = sha1_name(clients.cert_pem.bytes())
+    assert put(agent, bare, clients.cert_pem.bytes())[0] == 201
+    assert put(agent, f"{LISTENER}.pem", f"{BASE}/{names[0]}.pem\n".encode())[0] == 201
+    with HttpBackend("member") as backend:
+        # When its configuration names the first one, and the folder for the rest
+        bind = f"ssl crt {BASE}/www.example.com.pem crt {spelling}"
+        assert upload(agent, port, backend.port, bind)[0] == 201
+        assert reload(agent) == 202
+        # Then each name has its own, and a stranger the first
+        for name in ("www.example.com", "two.example.com", "a.wild.example.com"):
+            assert shown(port, name, ca) == name.replace("a.wild", "*.wild")
+        with pytest.raises(ssl.SSLCertVerificationError, match=r"not valid for 'else\.example"):
+            shown(port, "else.example.com", ca)
+        # When one comes and another goes, that counts from the next reload on
+        key, certificate = pair(ca, "new.example.com")
+        assert put(agent, "new.example.com.pem", certificate + key)[0] == 201
+        gone = agent.call("DELETE", f"{CERTIFICATES}/two.example.com.pem")
+        assert gone.status == 200
+        with pytest.raises(ssl.SSLCertVerificationError):
+            shown(port, "new.example.com", ca)
+        assert reload(agent) == 202
+        assert shown(port, "new.example.com", ca) == "new.example.com"
+        with pytest.raises(ssl.SSLCertVerificationError):
+            shown(port, "two.example.com", ca)
+
+
+def test_folder_of_another_is_refused_and_an_empty_one_is_the_senders_fault(
+    agent: Amphora,
+) -> None:
+    ca, port = trustme.CA(), free_port()
+    for other in ("/etc/ssl", "/var/lib/octavia/certs", f"{BASE}/..", f"{BASE[:-1]}0"):
+        status, body = upload(agent, port, 9, f"ssl crt {other}")
+        assert status == 400
+        assert f"the file '{other}' of 'crt' is not one of this load balancer's" in body["details"]
+    # A folder without a pair is told of by its sender's name
+    assert put(agent, sha1_name(b"x"), ca.cert_pem.bytes())[0] == 201
+    status, body = upload(agent, port, 9, f"ssl crt {BASE}")
+    assert status == 400
+    assert str(agent.folder) not in body["details"]
+
+
 def test_private_keys_are_for_their_owner_and_survive_a_reboot_only_encrypted(
     agent: Amphora,
 ) -> None:
