@@ -132,7 +132,8 @@ class PoolDaemon(Daemon):
         except LibraError as error:
             LOG.error("sweep: %s", error)
         else:
-            LOG.info("sweep: %d removed", len(swept.devices) + len(swept.addresses))
+            removed = len(swept.devices) + len(swept.addresses) + len(swept.ports)
+            LOG.info("sweep: %d removed", removed)
 
     def _under_way(self) -> frozenset[str]:
         services = [self._service, *self._leaving.values()]
@@ -188,7 +189,8 @@ def sweep_once(settings: Settings, *, dry_run: bool) -> int:
     finally:
         cloud.close()
     verb = "would remove" if dry_run else "removed"
-    for what, names in (("device", swept.devices), ("address", swept.addresses)):
+    gone = (("device", swept.devices), ("address", swept.addresses), ("port", swept.ports))
+    for what, names in gone:
         for name in names:
             print(f"{verb} {what} {name}")  # noqa: T201 - that is what was asked for
     for fault in swept.failed:

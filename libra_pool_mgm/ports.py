@@ -14,6 +14,7 @@ from libra_pool_mgm.build import LOOK_SECONDS
 from libra_pool_mgm.calls import Calls
 from libra_pool_mgm.clouds.base import Cloud, Device, Port, PortWish
 from libra_pool_mgm.clouds.errors import (
+    CloudError,
     CloudTimeout,
     CloudUnavailable,
     Conflict,
@@ -68,9 +69,7 @@ class Ports:
             crash_point("after_create_port")
             if addresses is not None and set(addresses) != set(port.addresses):
                 await self._calls.run(partial(self._cloud.change_port, port, tuple(addresses)))
-            await self._calls.run(partial(self._cloud.attach_port, port, device))
-            crash_point("after_attach_port")
-            port = await self._seen(port.id, name)
+            port = await self._attached(port, device)
             undo.forget()
         LOG.info("device %s has port %s, %s", name, port.id, port.fixed_ips[0].ip)
         return port
@@ -97,6 +96,20 @@ class Ports:
                 raise CloudTimeout(
                     f"port {identity} is not gone after {self._timeout:g} s"
                 ) from None
+
+    async def _attached(self, port: Port, device: Device) -> Port:
+        """Have it attached, and see it; an order that nobody confirmed is looked for."""
+        unheard: CloudError | None = None
+        try:
+            await self._calls.run(partial(self._cloud.attach_port, port, device))
+        except (CloudTimeout, CloudUnavailable) as error:
+            LOG.warning("port %s may have been attached or not, looking: %s", port.id, error)
+            unheard = error
+        crash_point("after_attach_port")
+        try:
+            return await self._seen(port.id, device.name)
+        except CloudTimeout as error:
+            raise unheard or error from None
 
     @contextlib.asynccontextmanager
     async def _turn(self, what: str) -> AsyncIterator[None]:

@@ -1,7 +1,8 @@
 """Finding and removing what was made and never given to anybody.
 
 Whatever a job made and could not undo (its process was killed, the cloud was away) is ours by its
-name or tag, is not marked as delivered, and grows old: such things are removed. Nothing else is.
+name or tag, is not marked as delivered, and grows old: such things are removed. So are ports whose
+device is gone. Nothing else is.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from libra_common.errors import LibraError
-from libra_pool_mgm.clouds.base import Address, Cloud, Device, DeviceState
+from libra_pool_mgm.clouds.base import Address, Cloud, Device, DeviceState, Port
 
 LOG = logging.getLogger(__name__)
 
 ALWAYS = 5
 """So many may be removed whatever share of all they are."""
 
-T = TypeVar("T", Device, Address)
+T = TypeVar("T", Device, Address, Port)
 
 
 class BreakerOpen(LibraError):
@@ -47,6 +48,7 @@ class Swept:
 
     devices: tuple[str, ...]
     addresses: tuple[str, ...]
+    ports: tuple[str, ...]
     failed: tuple[str, ...]
 
 
@@ -78,6 +80,17 @@ def orphans(
     _refuse_too_many("devices", found, devices, rules.share)
     _refuse_too_many("addresses", unheld, addresses, rules.share)
     return found, unheld
+
+
+def stray_ports(ports: Sequence[Port], *, rules: Rules, now: datetime) -> list[Port]:
+    """Return the ports to be removed: those whose device is gone, older than the grace period.
+
+    Raises BreakerOpen.
+    """
+    oldest = now - timedelta(seconds=rules.grace)
+    found = [port for port in ports if port.device is None and port.created_at < oldest]
+    _refuse_too_many("ports", found, ports, rules.share)
+    return found
 
 
 def _refuse_too_many(what: str, some: Sequence[T], whole: Sequence[T], share: int) -> None:
@@ -118,16 +131,19 @@ class Sweeper:
             under_way=self._under_way(),
             now=self._now(),
         )
+        strays = stray_ports(self._cloud.ports(), rules=self._rules, now=self._now())
         gone_devices, failed_devices = self._each(devices, self._device, dry_run=dry_run)
         gone_addresses, failed_addresses = self._each(addresses, self._address, dry_run=dry_run)
-        return Swept(gone_devices, gone_addresses, failed_devices + failed_addresses)
+        gone_ports, failed_ports = self._each(strays, self._port, dry_run=dry_run)
+        failed = failed_devices + failed_addresses + failed_ports
+        return Swept(gone_devices, gone_addresses, gone_ports, failed)
 
     def _each(
         self, things: Iterable[T], remove: Callable[[T], bool], *, dry_run: bool
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:
         gone, failed = [], []
         for thing in things:
-            name = thing.name if isinstance(thing, Device) else thing.ip
+            name = _name(thing)
             try:
                 if dry_run or remove(thing):
                     gone.append(name)
@@ -153,5 +169,22 @@ class Sweeper:
         self._cloud.delete_address(seen)
         return True
 
+    def _port(self, port: Port) -> bool:
+        seen = self._cloud.find_port(port.id)
+        if seen is None or seen.device is not None:
+            return False
+        self._cloud.delete_port(seen)
+        return True
+
     def _taken(self, thing: Device | Address) -> bool:
         return thing.key in self._under_way()
+
+
+def _name(thing: Device | Address | Port) -> str:
+    match thing:
+        case Device():
+            return thing.name
+        case Address():
+            return thing.ip
+        case Port():
+            return thing.id

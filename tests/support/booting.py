@@ -27,6 +27,7 @@ class BootedNode(Node):
     """A worker whose settings are what its user_data says, and the tests' directories below."""
 
     def __init__(self, *, user_data: str, folder: Path) -> None:
+        self.user_data = user_data
         self._told = files_of(user_data)["/etc/libra.cfg"]
         told = configparser.ConfigParser(interpolation=None)
         told.read_string(self._told)
@@ -65,6 +66,10 @@ class Booting:
         self._thread.join(60)
         for node in self.nodes.values():
             node.close()
+
+    def told(self, name: str) -> str:
+        """The user_data of a server that was booted."""
+        return self.nodes[name].user_data
 
     def _run(self) -> None:
         while not self._stop.wait(_LOOKS):

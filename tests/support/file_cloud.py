@@ -17,14 +17,22 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from libra_common.settings import Settings
-from libra_pool_mgm.clouds.base import Address, Device, DeviceState, DeviceWish
+from libra_pool_mgm.clouds.base import (
+    Address,
+    Device,
+    DeviceState,
+    DeviceWish,
+    FixedIp,
+    Port,
+    PortWish,
+)
 from libra_pool_mgm.clouds.errors import (
     BadRequest,
     CloudTimeout,
@@ -92,6 +100,7 @@ class FileCloud:
             "image": wish.image or "file",
             "az": wish.az or "file",
             "pid": 0,
+            "amphora_id": wish.agent.amphora_id if wish.agent else None,
         }
         if "mute" not in words and not (self.folder / "farm").exists():
             # An ill one knows of a second job server, which is not there.
@@ -158,6 +167,9 @@ class FileCloud:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(record["pid"], signal.SIGKILL)
             (self.folder / "devices" / device.name).unlink()
+            for port in self._all("ports"):
+                if port["device"] == device.name and not (self.folder / "keep-ports").exists():
+                    (self.folder / "ports" / port["id"]).unlink()
             for address in self._all("addresses"):
                 if address["device"] == device.name:
                     self._write("addresses", address["ip"], {**address, "device": None})
@@ -220,6 +232,77 @@ class FileCloud:
         self._called("delete_address")
         with self._locked():
             (self.folder / "addresses" / address.ip).unlink(missing_ok=True)
+
+    # -- ports -------------------------------------------------------------------------------
+
+    def create_port(self, wish: PortWish, device: Device) -> Port:
+        self._called("create_port")
+        with self._locked():
+            known = self._all("ports")
+            record = next((one for one in known if one["key"] == wish.key), None)
+            if record is None:
+                record = {
+                    "id": str(uuid.uuid4()),
+                    "key": wish.key,
+                    "device": device.name,
+                    "attached": False,
+                    "ip": wish.ip or f"198.51.100.{100 + len(known)}",
+                    "addresses": wish.addresses,
+                    "created_at": time.time(),
+                }
+                self._write("ports", record["id"], record)
+        if (self.folder / "lose-ports").exists():
+            raise CloudTimeout("nothing heard")
+        return self._port(record)
+
+    def ports(self) -> list[Port]:
+        self._called("ports")
+        with self._locked():
+            records = self._all("ports")
+        return [self._port(record) for record in records]
+
+    def find_port(self, identity: str) -> Port | None:
+        self._called("find_port")
+        with self._locked():
+            record = self._read("ports", identity)
+        return None if record is None else self._port(record)
+
+    def change_port(self, port: Port, addresses: Sequence[str]) -> None:
+        self._called("change_port")
+        self._change_port(port, addresses=tuple(addresses))
+
+    def attach_port(self, port: Port, device: Device) -> None:  # noqa: ARG002
+        self._called("attach_port")
+        if (self.folder / "refuse-ports").exists():
+            raise Conflict("the device takes no ports")
+        if not (self.folder / "attach-nothing").exists():
+            self._change_port(port, attached=True)
+
+    def delete_port(self, port: Port) -> None:
+        self._called("delete_port")
+        with self._locked():
+            (self.folder / "ports" / port.id).unlink(missing_ok=True)
+
+    def _change_port(self, port: Port, **changes: object) -> None:
+        with self._locked():
+            record = self._read("ports", port.id)
+            if record is None:
+                raise NotFound(f"no port {port.id}")
+            self._write("ports", port.id, {**record, **changes})
+
+    def _port(self, record: Record) -> Port:
+        there = (self.folder / "devices" / record["device"]).exists()
+        return Port(
+            id=record["id"],
+            key=record["key"],
+            device=record["device"] if there else None,
+            attached=record["attached"] and there,
+            mac="02:00:5e:00:53:01",
+            mtu=1450,
+            fixed_ips=(FixedIp(ip=record["ip"], cidr="198.51.100.0/24", gateway="198.51.100.1"),),
+            addresses=tuple(record["addresses"]),
+            created_at=datetime.fromtimestamp(record["created_at"], UTC),
+        )
 
     def _change_address(self, address: Address, **changes: object) -> None:
         with self._locked():
@@ -331,6 +414,7 @@ def _device(record: Record) -> Device:
         delivered=record["delivered"],
         fault=fault if failed else None,
         out_of_room=failed and "huge" in words,
+        amphora_id=record["amphora_id"],
     )
 
 

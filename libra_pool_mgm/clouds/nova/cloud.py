@@ -1,4 +1,4 @@
-"""Devices from OpenStack: nova's servers and neutron's floating IPs behind `base.Cloud`."""
+"""Devices from OpenStack: nova's servers, neutron's floating IPs and ports, as `base.Cloud`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Any
 from openstack.config.cloud_region import CloudRegion
 
 from libra_common.settings import GearmanSettings, MgmSettings, NovaSettings, Settings
-from libra_pool_mgm.clouds.base import Address, Cloud, Device, DeviceWish
-from libra_pool_mgm.clouds.errors import BadRequest
+from libra_pool_mgm.clouds.base import Address, Cloud, Device, DeviceWish, Port, PortWish
+from libra_pool_mgm.clouds.errors import BadRequest, CloudError
 from libra_pool_mgm.clouds.nova import session
 from libra_pool_mgm.clouds.nova.addresses import Addresses
 from libra_pool_mgm.clouds.nova.failures import explained
 from libra_pool_mgm.clouds.nova.names import Named, Names
+from libra_pool_mgm.clouds.nova.ports import Ports
 from libra_pool_mgm.clouds.nova.servers import Servers, address_of
 from libra_pool_mgm.clouds.nova.userdata import user_data
 
@@ -61,6 +62,14 @@ class NovaCloud:
             network=lambda: self._floating_network().id,
             names=self._servers.names,
         )
+        self._ports = Ports(
+            connection=self._connection,
+            nova=novaclient,
+            basename=mgm.node_basename,
+            names=self._servers.names,
+            network=lambda wanted: self._names.network(wanted, "network").id,
+            group=lambda wanted: self._names.group(wanted, "security_groups").id,
+        )
 
     def check(self) -> None:
         """Log in, and find every name of the settings; raises CloudErrors."""
@@ -96,7 +105,12 @@ class NovaCloud:
         self._servers.mark_delivered(device)
 
     def delete_device(self, device: Device) -> None:
-        """Order a server's end."""
+        """Order a server's end, after that of its ports: nova would leave them."""
+        try:
+            self._ports.delete_of(device)
+        except CloudError as error:
+            # Without neutron servers go all the same; a sweep finds the ports.
+            LOG.warning("the ports of %s are left for the sweep: %s", device.name, error)
         self._servers.delete(device)
 
     def create_address(self, *, key: str) -> Address:
@@ -131,6 +145,34 @@ class NovaCloud:
         """Give a floating IP back."""
         self._floating.delete(address)
 
+    def create_port(self, wish: PortWish, device: Device) -> Port:
+        """Make a port of neutron; see `base.Cloud`."""
+        try:
+            return self._ports.create(wish, device)
+        except BadRequest:
+            self._names.forget()
+            raise
+
+    def ports(self) -> Sequence[Port]:
+        """List the pool's ports."""
+        return self._ports.all()
+
+    def find_port(self, identity: str) -> Port | None:
+        """Find a port by its id."""
+        return self._ports.find(identity)
+
+    def change_port(self, port: Port, addresses: Sequence[str]) -> None:
+        """Change a port's allowed address pairs."""
+        self._ports.change(port, addresses)
+
+    def attach_port(self, port: Port, device: Device) -> None:
+        """Have nova plug a port into a server."""
+        self._ports.attach(port, device)
+
+    def delete_port(self, port: Port) -> None:
+        """Have nova unplug a port, and give it back."""
+        self._ports.delete(port)
+
     def _order(self, wish: DeviceWish) -> Mapping[str, Any]:
         """Put together what novaclient's `servers.create` takes besides name and metadata."""
         mgm = self._mgm
@@ -139,7 +181,9 @@ class NovaCloud:
             "flavor": self._names.flavor(
                 *_wanted(wish.flavor, "flavor", mgm.nova_image_size, setting="nova_image_size")
             ).id,
-            "userdata": user_data(wish.name, gearman=self._gearman, nova=self._settings),
+            "userdata": user_data(
+                wish.name, gearman=self._gearman, nova=self._settings, agent=wish.agent
+            ),
         }
         if wish.network or mgm.nova_net_id:
             network = self._names.network(

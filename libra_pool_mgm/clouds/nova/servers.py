@@ -18,6 +18,7 @@ from libra_pool_mgm.clouds.errors import CloudUnavailable, Conflict
 from libra_pool_mgm.clouds.nova.failures import explained, fault_is_for_room
 
 BASENAME, KEY, DELIVERED = "libra_basename", "libra_key", "libra_delivered"
+AMPHORA_ID = "libra_amphora_id"
 """The names of a server's metadata."""
 
 _STATES = {
@@ -57,14 +58,16 @@ class Servers:
         """Order a server, or find the one that this key ordered before."""
         found = self.find(wish.name)
         if found is not None:
-            if found.key != wish.key:
+            if found.key != wish.key or found.amphora_id != _amphora_id(wish):
                 raise Conflict(f"server {wish.name}: is there and belongs to another order")
             return found
         order = self._order(wish)
+        amphora_id = _amphora_id(wish)
+        meta = {BASENAME: self._basename, KEY: wish.key, DELIVERED: "no"}
         with explained(f"server {wish.name}"):
             made = self._nova.servers.create(
                 name=wish.name,
-                meta={BASENAME: self._basename, KEY: wish.key, DELIVERED: "no"},
+                meta=meta | ({AMPHORA_ID: amphora_id} if amphora_id else {}),
                 **order,
             )
         return Device(
@@ -77,6 +80,7 @@ class Servers:
             az=str(order.get("availability_zone") or ""),
             created_at=datetime.datetime.now(datetime.UTC),
             delivered=False,
+            amphora_id=amphora_id,
         )
 
     def all(self) -> Sequence[Device]:
@@ -194,7 +198,12 @@ class Servers:
             delivered=metadata.get(DELIVERED) == "yes" or BASENAME not in metadata,
             fault=fault if state is DeviceState.FAILED else None,
             out_of_room=state is DeviceState.FAILED and fault_is_for_room(fault or ""),
+            amphora_id=metadata.get(AMPHORA_ID),
         )
+
+
+def _amphora_id(wish: DeviceWish) -> str | None:
+    return None if wish.agent is None else wish.agent.amphora_id
 
 
 def _literal(name: str) -> str:

@@ -17,14 +17,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from novaclient import exceptions as nova_errors
 
+from libra_amphora.conf import read as read_agent_settings
 from libra_common.errors import SettingsError
 from libra_common.settings import HostPort, Settings, load
-from libra_pool_mgm.clouds.base import Device, DeviceState
+from libra_pool_mgm.clouds.base import AgentWish, Device, DeviceState
 from libra_pool_mgm.clouds.errors import BadRequest, Conflict, Unauthorized
 from libra_pool_mgm.clouds.nova import make_cloud
 from libra_pool_mgm.clouds.nova.addresses import _MARK, mark_text
+from libra_pool_mgm.clouds.nova.ports import _MARK as PORT_MARK
+from libra_pool_mgm.clouds.nova.ports import mark_text as port_mark
 from libra_pool_mgm.clouds.nova.servers import Servers, address_of, state_of
-from libra_pool_mgm.clouds.nova.userdata import user_data
+from libra_pool_mgm.clouds.nova.userdata import user_data, with_extra
 
 pytestmark = pytest.mark.filterwarnings("ignore::PendingDeprecationWarning:openstack")
 
@@ -110,6 +113,19 @@ def test_a_mark_is_read_back_as_it_was_written_and_fits_neutron(
     assert mark is not None
     assert (mark["pool"], mark["key"], mark["delivered"] == "yes") == (basename, key, delivered)
     assert len(text) <= 255
+
+
+@given(
+    basename=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", fullmatch=True),
+    server=st.uuids().map(str),
+)
+def test_a_ports_mark_is_read_back_as_it_was_written_and_is_no_floating_ips(
+    basename: str, server: str
+) -> None:
+    mark = PORT_MARK.fullmatch(port_mark(basename, server))
+    assert mark is not None
+    assert (mark["pool"], mark["device"]) == (basename, server)
+    assert _MARK.fullmatch(port_mark(basename, server)) is None
 
 
 # -- listings ------------------------------------------------------------------------------------
@@ -340,3 +356,70 @@ def test_user_data_that_nova_would_refuse_is_refused_here(
     nova = replace(settings.nova, ssl_key=long, ssl_cert=long, ssl_ca=long)
     with pytest.raises(BadRequest, match="65535"):
         user_data(NAME, gearman=settings.gearman, nova=nova)
+
+
+AGENT = AgentWish(
+    amphora_id="6e2bc8a0-2548-4fb7-a5f0-fb1ef4a696ce",
+    certificate="-----BEGIN PRIVATE KEY-----\n",
+    ca="-----BEGIN CERTIFICATE-----\n",
+    heartbeat_key="$ecret#=%key",
+    controllers=("192.0.2.9:5555", "[2001:db8::9]:5555"),
+    port=9444,
+)
+
+
+def test_a_node_with_an_agent_is_told_what_that_needs_and_nobody_else_may_read_it(
+    settings: Settings, tmp_path: Path
+) -> None:
+    # When user_data is written for an image that has Libra
+    text = user_data(NAME, gearman=settings.gearman, nova=settings.nova, agent=AGENT)
+    config, files = yaml.safe_load(text), files_of(text)
+    # Then the agent's settings are such that it reads them as they were meant
+    path = tmp_path / "agent.conf"
+    path.write_text(files["/etc/octavia/amphora-agent.conf"])
+    told = read_agent_settings([path])
+    assert told.agent.amphora_id == AGENT.amphora_id
+    assert told.health.heartbeat_key == AGENT.heartbeat_key
+    assert tuple(map(str, told.health.controller_ip_port_list)) == AGENT.controllers
+    assert (told.haproxy.bind_port, told.own.netns) == (9444, "")
+    assert files[str(told.agent.agent_server_cert)] == AGENT.certificate
+    assert files[str(told.agent.agent_server_ca)] == AGENT.ca
+    # And secrets are for one user alone, whom the image's unit runs as
+    permissions = {one["path"]: one["permissions"] for one in config["write_files"]}
+    for secret in ("/etc/octavia/amphora-agent.conf", str(told.agent.agent_server_cert)):
+        assert permissions[secret] == "0600"
+    assert ["systemctl", "enable", "libra-amphora.service"] in config["runcmd"]
+    (chown,) = [one for one in config["runcmd"] if one[0] == "chown"]
+    assert chown[2:] == ["libra", "/etc/octavia/amphora-agent.conf", "/var/lib/libra/agent"]
+
+
+def test_a_node_that_installs_libra_installs_what_the_agent_needs(settings: Settings) -> None:
+    nova = replace(settings.nova, package="libra==1.0")
+    text = user_data(NAME, gearman=settings.gearman, nova=nova, agent=AGENT)
+    assert ["/opt/libra/bin/pip", "install", "--no-input", "libra[amphora]==1.0"] in (
+        yaml.safe_load(text)["runcmd"]
+    )
+    files = files_of(text)
+    assert "libra_amphora --config" in files["/etc/systemd/system/libra-amphora.service"]
+    assert "netns = amphora-haproxy" in files["/etc/octavia/amphora-agent.conf"]
+
+
+@pytest.mark.parametrize(
+    ("package", "with_it"),
+    [
+        ("", ""),
+        ("libra", "libra[amphora]"),
+        ("libra>=1,<2", "libra[amphora]>=1,<2"),
+        ("libra ; python_version>'3'", "libra[amphora] ; python_version>'3'"),
+        ("libra @ https://p.example/a.whl", "libra[amphora] @ https://p.example/a.whl"),
+        ("https://p.example/a.whl", "libra[amphora] @ https://p.example/a.whl"),
+        ("libra[amphora,x]==1", "libra[amphora,x]==1"),
+    ],
+)
+def test_one_more_extra_is_named_in_whatever_pip_takes(package: str, with_it: str) -> None:
+    assert with_extra(package, "amphora") == with_it
+
+
+def test_no_agents_secret_is_shown_by_what_holds_it() -> None:
+    assert AGENT.heartbeat_key not in repr(AGENT)
+    assert "PRIVATE KEY" not in repr(AGENT)

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libra_pool_mgm.clouds.base import Address, Cloud, Device, DeviceState
+from libra_pool_mgm.clouds.base import Address, Cloud, Device, DeviceState, Port
 from libra_pool_mgm.clouds.errors import CloudUnavailable
-from libra_pool_mgm.sweep import ALWAYS, BreakerOpen, Rules, Sweeper, orphans
-from tests.unit.pool.things import NOW, address, device
+from libra_pool_mgm.sweep import ALWAYS, BreakerOpen, Rules, Sweeper, orphans, stray_ports
+from tests.unit.pool.things import NOW, address, device, port
 
 RULES = Rules(grace=3600, share=50)
 
@@ -88,12 +88,23 @@ class Shifting(Cloud):
         self.listed = listed
         self.later = later
         self.deleted: list[str] = []
+        self.listed_ports: list[Port] = []
+        self.later_ports: dict[str, Port | None] = {}
 
     def devices(self) -> list[Device]:
         return self.listed
 
     def addresses(self) -> list[Address]:
         return []
+
+    def ports(self) -> list[Port]:
+        return self.listed_ports
+
+    def find_port(self, identity: str) -> Port | None:
+        return self.later_ports[identity]
+
+    def delete_port(self, port: Port) -> None:
+        self.deleted.append(port.id)
 
     def find_device(self, name: str) -> Device | None:
         return self.later[name]
@@ -119,3 +130,39 @@ def test_each_is_looked_at_again_and_one_failure_stops_no_other() -> None:
     assert cloud.deleted == ["libra-good"]
     assert swept.devices == ("libra-good",)
     assert swept.failed == ("libra-stuck: gone for lunch",)
+
+
+@given(
+    st.lists(
+        st.builds(
+            port,
+            st.integers(0, 50).map(str),
+            age=ages,
+            device=st.none() | st.just("libra-1"),
+        ),
+        max_size=30,
+    ),
+    st.integers(1, 100),
+)
+def test_a_port_whose_device_is_there_or_that_is_young_is_never_removed(
+    ports: list[Port], share: int
+) -> None:
+    try:
+        found = stray_ports(ports, rules=Rules(grace=3600, share=share), now=NOW)
+    except BreakerOpen:
+        return
+    assert all(one.device is None and one.created_at < NOW for one in found)
+    assert all((NOW - one.created_at).total_seconds() > 3600 for one in found)
+    assert len(found) <= max(ALWAYS, share * len(ports) / 100)
+
+
+def test_old_ports_of_devices_that_are_gone_go_after_a_second_look() -> None:
+    # Given three of them, of which one is gone and one has a device again when it is looked at
+    strays = [port(name, age=9000, device=None) for name in ("a", "b", "c")]
+    cloud = Shifting([], {})  # type: ignore[abstract]
+    cloud.listed_ports = [*strays, port("d", age=9000)]
+    cloud.later_ports = {"a": strays[0], "b": port("b"), "c": None}
+    sweeper = Sweeper(cloud=cloud, rules=RULES, now=lambda: NOW)
+    assert sweeper.sweep(dry_run=True).ports == ("a", "b", "c")
+    assert sweeper.sweep(dry_run=False).ports == ("a",)
+    assert cloud.deleted == ["a"]

@@ -6,7 +6,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from libra_pool_mgm.clouds.base import Address, Device, DeviceState
+from libra_pool_mgm.clouds.base import Address, Device, DeviceState, FixedIp, Port
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
@@ -36,3 +36,18 @@ def address(ip: str = "203.0.113.1", *, age: float = 0.0, **changes: Any) -> Add
         "delivered": False,
     }
     return Address(**(fields | changes))
+
+
+def port(identity: str = "p", *, age: float = 0.0, **changes: Any) -> Port:
+    fields: dict[str, Any] = {
+        "id": identity,
+        "key": f"key of {identity}",
+        "device": "libra-1",
+        "attached": True,
+        "mac": "02:00:00:00:00:01",
+        "mtu": 1450,
+        "fixed_ips": (FixedIp(ip="198.51.100.9", cidr="198.51.100.0/24", gateway=None),),
+        "addresses": (),
+        "created_at": NOW - timedelta(seconds=age),
+    }
+    return Port(**(fields | changes))
