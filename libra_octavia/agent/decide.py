@@ -87,7 +87,7 @@ def shown(intent: Intent, intents: Sequence[Intent], found: Index) -> bool:
             for name in other.changed
         }
         return all(
-            name in later or _same(fields.get(name), value, intent.previous.get(name))
+            name in later or _changed(name, fields.get(name), value, intent.previous.get(name))
             for name, value in intent.changed.items()
         )
     if intent.operation is Operation.BATCH:
@@ -97,6 +97,23 @@ def shown(intent: Intent, intents: Sequence[Intent], found: Index) -> bool:
             for name, fields in _members_of(intent).items()
         )
     return True
+
+
+def _changed(name: str, there: Any, asked: Any, before: Any) -> bool:
+    """Whether a field of this name is as it was asked for."""
+    if name == "position" and asked is not None:
+        # Octavia moves the others along, and this one to the end of the list where it is beyond.
+        return bool(there == asked or there != before)
+    if name == "insert_headers":
+        # What is not asked for any more must be gone.
+        return bool((there or {}) == (asked or {}))
+    if name in _SETS and isinstance(asked, list) and isinstance(there, list):
+        return sorted(there) == sorted(asked)
+    return _same(there, asked, before)
+
+
+_SETS = ("sni_container_refs", "allowed_cidrs", "tls_versions")
+"""Lists whose order means nothing, which Octavia may show in another one."""
 
 
 def _same(there: Any, asked: Any, before: Any) -> bool:

@@ -48,22 +48,22 @@ def issued(
 
 
 def container(
-    *names: str, signer: str = "authority", passphrase: str | None = None
+    *names: str, signer: str = "authority", locked_by: str | None = None
 ) -> dict[str, Any]:
-    """A TLS container as octavia-lib's data models have it."""
+    """A TLS container as octavia-lib's data models have it; the key is `locked_by` a passphrase."""
     leaf = issued(*names, signer=signer)
     first, *others = (blob.bytes().decode() for blob in leaf.cert_chain_pems)
     key = leaf.private_key_pem.bytes()
-    if passphrase is not None:
+    if locked_by is not None:
         key = load_pem_private_key(key, None).private_bytes(
-            Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(passphrase.encode())
+            Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(locked_by.encode())
         )
     return {
         "id": "0" * 40,
         "primary_cn": names[0],
         "certificate": first,
         "private_key": key.decode(),
-        "passphrase": passphrase,
+        "passphrase": locked_by,
         "intermediates": others,
     }
 

@@ -101,6 +101,40 @@ def listener(**fields: Any) -> dict[str, Any]:
     }
 
 
+def rule(**fields: Any) -> dict[str, Any]:
+    return {
+        "l7rule_id": new_id(),
+        "type": "PATH",
+        "compare_type": "STARTS_WITH",
+        "key": None,
+        "value": "/x",
+        "invert": False,
+        "admin_state_up": True,
+        "l7policy_id": None,
+        "project_id": "p",
+        **fields,
+    }
+
+
+def policy(**fields: Any) -> dict[str, Any]:
+    return {
+        "l7policy_id": new_id(),
+        "action": "REJECT",
+        "position": 1,
+        "admin_state_up": True,
+        "listener_id": None,
+        "redirect_pool_id": None,
+        "redirect_url": None,
+        "redirect_prefix": None,
+        "redirect_http_code": None,
+        "rules": [],
+        "name": "",
+        "description": "",
+        "project_id": "p",
+        **fields,
+    }
+
+
 def tree(
     listeners: list[dict[str, Any]], pools: list[dict[str, Any]], **fields: Any
 ) -> data_models.LoadBalancer:

@@ -18,6 +18,7 @@ from libra_octavia.inventory import Database, Intent, Intents, Kind, Operation, 
 from libra_octavia.waker import FUNCTION
 from libra_octavia.wishes import said
 from tests.support.gearmand import Gearmand
+from tests.support.octavia_tls import container
 from tests.support.octavia_trees import listener, member, monitor, pool, tree
 from tests.support.ports import free_port
 from tests.support.wait import until
@@ -91,15 +92,31 @@ _LISTENER = listener(listener_id="l", loadbalancer_id="lb")
 _POOL = pool(pool_id="p", loadbalancer_id="lb")
 _MEMBER = member(member_id="m", pool_id="p")
 _MONITOR = monitor(healthmonitor_id="h", pool_id="p")
-_POLICY = {"l7policy_id": "x", "listener_id": "l"}
-_RULE = {"l7rule_id": "r", "l7policy_id": "x"}
+_RULE = {
+    "l7rule_id": "r",
+    "l7policy_id": "x",
+    "type": "PATH",
+    "compare_type": "EQUAL_TO",
+    "value": "/",
+}
+_POLICY = {"l7policy_id": "x", "listener_id": "l", "action": "REJECT", "position": 1}
 
 _CREATES: list[tuple[str, Kind, dict[str, Any]]] = [
     ("listener_create", Kind.LISTENER, _LISTENER),
     ("pool_create", Kind.POOL, _POOL),
     ("member_create", Kind.MEMBER, _MEMBER),
     ("health_monitor_create", Kind.HEALTH_MONITOR, _MONITOR),
+    ("l7policy_create", Kind.L7_POLICY, _POLICY | {"rules": [_RULE]}),
+    ("l7rule_create", Kind.L7_RULE, _RULE),
 ]
+
+_ABOVE = {
+    Kind.MEMBER: (Kind.POOL, "p"),
+    Kind.HEALTH_MONITOR: (Kind.POOL, "p"),
+    Kind.L7_POLICY: (Kind.LISTENER, "l"),
+    Kind.L7_RULE: (Kind.L7_POLICY, "x"),
+}
+"""What objects are in that are not in the load balancer itself."""
 
 
 @pytest.mark.parametrize(("method", "kind", "fields"), _CREATES)
@@ -110,18 +127,13 @@ def test_a_create_is_recorded(
     (found,) = everything(intents)
     assert (found.operation, found.kind) == (Operation.CREATE, kind)
     assert found.object_id == fields[f"{kind}_id"]
-    in_pool = kind in (Kind.MEMBER, Kind.HEALTH_MONITOR)
-    assert found.parent == ((Kind.POOL, "p") if in_pool else (Kind.LOAD_BALANCER, "lb"))
-    assert found.load_balancer_id == (None if in_pool else "lb")
+    assert found.parent == _ABOVE.get(kind, (Kind.LOAD_BALANCER, "lb"))
+    assert found.load_balancer_id == (None if kind in _ABOVE else "lb")
 
 
 @pytest.mark.parametrize(
     ("method", "kind", "fields"),
-    [
-        *((name.replace("create", "delete"), kind, fields) for name, kind, fields in _CREATES),
-        ("l7policy_delete", Kind.L7_POLICY, _POLICY),
-        ("l7rule_delete", Kind.L7_RULE, _RULE),
-    ],
+    [(name.replace("create", "delete"), kind, fields) for name, kind, fields in _CREATES],
 )
 def test_a_delete_is_recorded(
     intents: Intents, method: str, kind: Kind, fields: dict[str, Any]
@@ -139,6 +151,8 @@ def test_a_delete_is_recorded(
         ("pool_update", Kind.POOL, _POOL, {"lb_algorithm": "SOURCE_IP"}),
         ("member_update", Kind.MEMBER, _MEMBER, {"weight": 7}),
         ("health_monitor_update", Kind.HEALTH_MONITOR, _MONITOR, {"delay": 9}),
+        ("l7policy_update", Kind.L7_POLICY, _POLICY, {"position": 3}),
+        ("l7rule_update", Kind.L7_RULE, _RULE, {"value": "/x"}),
     ],
 )
 def test_an_update_is_recorded_with_what_it_changes_and_what_was_there(
@@ -201,9 +215,9 @@ def test_a_batch_names_the_members_that_stay(intents: Intents) -> None:
         (
             lambda d: d.listener_update(
                 model(Kind.LISTENER, _LISTENER),
-                data_models.Listener(listener_id="l", insert_headers={"X-Forwarded-For": "true"}),
+                data_models.Listener(listener_id="l", insert_headers={"X-Forwarded-For": "no"}),
             ),
-            "insert_headers",
+            "insert_headers.X-Forwarded-For",
         ),
         (lambda d: d.pool_create(model(Kind.POOL, _POOL | {"protocol": "SCTP"})), "SCTP"),
         (
@@ -227,16 +241,34 @@ def test_a_batch_names_the_members_that_stay(intents: Intents) -> None:
             ),
             "UDP",
         ),
-        (lambda d: d.l7policy_create(model(Kind.L7_POLICY, _POLICY)), "l7policies"),
-        (lambda d: d.l7policy_update(model(Kind.L7_POLICY, _POLICY), None), "l7policies"),
-        (lambda d: d.l7rule_create(model(Kind.L7_RULE, _RULE)), "l7policies"),
-        (lambda d: d.l7rule_update(model(Kind.L7_RULE, _RULE), None), "l7policies"),
+        (
+            lambda d: d.l7policy_create(
+                model(Kind.L7_POLICY, _POLICY | {"rules": [_RULE | {"value": "a\nb"}]})
+            ),
+            "rules.value",
+        ),
+        (
+            lambda d: d.l7policy_update(
+                model(Kind.L7_POLICY, _POLICY),
+                data_models.L7Policy(
+                    l7policy_id="x", action="REDIRECT_TO_URL", redirect_url="http://a/#\n"
+                ),
+            ),
+            "redirect_url",
+        ),
+        (lambda d: d.l7rule_create(model(Kind.L7_RULE, _RULE | {"value": "-f"})), "value"),
+        (
+            lambda d: d.l7rule_update(
+                model(Kind.L7_RULE, _RULE), data_models.L7Rule(l7rule_id="r", value="a\rb")
+            ),
+            "value",
+        ),
         (lambda d: d.loadbalancer_create(tree([], [], vip_qos_policy_id="q")), "vip_qos_policy_id"),
         (
             lambda d: d.loadbalancer_create(
                 tree([listener(protocol="TERMINATED_HTTPS", listener_id="deep")], [])
             ),
-            "listener deep: protocol",
+            "listener deep: default_tls_container_ref",
         ),
         (lambda d: d.validate_flavor({"topology": "ACTIVE_STANDBY"}), "topology"),
         (lambda d: d.validate_flavor({"color": "red"}), "color"),
@@ -251,6 +283,45 @@ def test_what_is_refused_is_named_to_both_and_leaves_no_trace(
     assert named in caught.value.user_fault_string
     assert named in caught.value.operator_fault_string
     assert everything(intents) == []
+
+
+def test_no_certificate_and_no_key_is_recorded_or_told(intents: Intents, tmp_path: Path) -> None:
+    # Given a listener and a pool whose certificates Octavia hands over
+    right, locked = container("www.example.org"), container("a.org", locked_by="open it")
+    tls = {
+        "protocol": "TERMINATED_HTTPS",
+        "default_tls_container_ref": "ref",
+        "default_tls_container_data": right,
+        "sni_container_refs": ["locked"],
+        "sni_container_data": [locked],
+    }
+    driver = LibraProviderDriver()
+    # When they are created and changed
+    driver.listener_create(model(Kind.LISTENER, _LISTENER | tls))
+    driver.listener_update(
+        model(Kind.LISTENER, _LISTENER | tls),
+        data_models.Listener(
+            listener_id="l", default_tls_container_ref="new", default_tls_container_data=locked
+        ),
+    )
+    driver.pool_create(
+        model(
+            Kind.POOL,
+            _POOL | {"tls_enabled": True, "tls_container_ref": "ref", "tls_container_data": right},
+        )
+    )
+    # And one that cannot be opened is refused
+    broken = tls | {"sni_container_data": [locked | {"passphrase": "another"}]}
+    with pytest.raises(exceptions.UnsupportedOptionError, match="sni_container_refs") as caught:
+        driver.listener_create(model(Kind.LISTENER, _LISTENER | broken))
+    # Then nothing of them is in the inventory's files or in what is told
+    assert len(everything(intents)) == 3
+    kept = b"".join(path.read_bytes() for path in tmp_path.glob("inventory.db*"))
+    secrets = [part for one in (right, locked) for part in one["private_key"].split()[3:6]]
+    for secret in (*secrets, "open it", "another"):
+        assert secret.encode() not in kept
+        assert secret not in caught.value.user_fault_string
+        assert secret not in caught.value.operator_fault_string
 
 
 def test_flavors_and_zones_that_are_offered_are_valid(configured: object) -> None:

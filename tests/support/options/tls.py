@@ -28,7 +28,7 @@ def secrets() -> dict[str, Any]:
     return {
         "www": container("www.example.org"),
         "below": container("below.example.org", signer="between"),
-        "locked": container("locked.example.org", passphrase="Zwölf €"),  # noqa: S106
+        "locked": container("locked.example.org", locked_by="Zwölf €"),
         "clients": authority_pem(clients()),
         "revoked": revocations(issued("bad@example.org", signer="clients")),
     }

@@ -184,6 +184,47 @@ def test_persistence_is_shown_when_what_was_said_of_it_is() -> None:
         assert bool(decide([asked], found, commit_timeout=COMMIT).serve) is is_shown
 
 
+@pytest.mark.parametrize(
+    ("shown", "changed", "previous", "is_shown"),
+    [
+        # What is not asked for any more must be gone.
+        ({"insert_headers": {"A": "1", "B": "1"}}, {"insert_headers": {"A": "1"}}, {}, False),
+        ({"insert_headers": {"A": "1"}}, {"insert_headers": {"A": "1"}}, {}, True),
+        ({"insert_headers": {"A": "1"}}, {"insert_headers": {}}, {}, False),
+        ({"insert_headers": {}}, {"insert_headers": None}, {}, True),
+        # Octavia keeps these in an order of its own.
+        ({"sni_container_refs": ["b", "a"]}, {"sni_container_refs": ["a", "b"]}, {}, True),
+        ({"sni_container_refs": ["a"]}, {"sni_container_refs": ["a", "b"]}, {}, False),
+        ({"allowed_cidrs": None}, {"allowed_cidrs": []}, {}, True),
+        ({"allowed_cidrs": ["::/0"]}, {"allowed_cidrs": []}, {}, False),
+        ({"alpn_protocols": ["h2", "x"]}, {"alpn_protocols": ["x", "h2"]}, {}, False),
+    ],
+)
+def test_options_of_a_listener_are_shown_when_they_are_as_asked_for(
+    shown: dict[str, Any], changed: dict[str, Any], previous: dict[str, Any], is_shown: bool
+) -> None:
+    found = index(tree([listener(listener_id="l", **shown)], []))
+    asked = intent(Operation.UPDATE, Kind.LISTENER, "l", changed=changed, previous=previous)
+    assert bool(decide([asked], found, commit_timeout=COMMIT).serve) is is_shown
+
+
+@pytest.mark.parametrize(
+    ("there", "is_shown"), [(1, False), (2, True), (3, True)], ids=["before", "moved", "as asked"]
+)
+def test_a_position_is_shown_once_it_is_another_one(there: int, is_shown: bool) -> None:
+    # Given a policy at position 1 that is to move to the end, which Octavia numbers itself
+    policy = {"l7policy_id": "x", "position": there, "rules": []}
+    found = index(tree([listener(listener_id="l", l7policies=[policy])], []))
+    asked = intent(
+        Operation.UPDATE,
+        Kind.L7_POLICY,
+        "x",
+        changed={"position": 3},
+        previous={"position": 1},
+    )
+    assert bool(decide([asked], found, commit_timeout=COMMIT).serve) is is_shown
+
+
 def test_the_later_of_two_updates_of_a_field_is_the_one_to_wait_for() -> None:
     first = intent(Operation.UPDATE, Kind.MEMBER, "m1", number=1, changed={"weight": 5})
     second = intent(Operation.UPDATE, Kind.MEMBER, "m1", number=2, changed={"weight": 1})
