@@ -1,4 +1,4 @@
-"""Named places at which a test may have this very process killed, as by `kill -9`."""
+"""Named places at which a test may have this very process killed, or stopped for a while."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ import signal
 _TARGET = os.environ.get("LIBRA_CRASH_AT", "")
 """Read once: a place passed a million times must cost a comparison, not a look-up."""
 
+_PAUSE = os.environ.pop("LIBRA_STOP_AT", "")
+"""Of this process alone: what it starts must not stop too."""
+
 
 def crash_point(name: str) -> None:
     """Kill this process with SIGKILL if LIBRA_CRASH_AT names this place; else do nothing.
+
+    With LIBRA_STOP_AT it stops here by SIGSTOP, until somebody has it go on.
 
     This is in the product because what it proves can be proved nowhere else: that the files on
     disk at exactly this step, left by the real process with its real buffers and locks, let the
@@ -22,3 +27,5 @@ def crash_point(name: str) -> None:
     """
     if _TARGET and name == _TARGET:
         os.kill(os.getpid(), signal.SIGKILL)
+    if _PAUSE and name == _PAUSE:
+        os.kill(os.getpid(), signal.SIGSTOP)

@@ -55,6 +55,7 @@ class Pusher:
                 api.drop(wanted.balancer)
             return
         self._send_files(wanted, api)
+        crash_point("octavia_pushing")
         if found is None or found.md5 != md5(wanted.text.encode()):
             api.upload(wanted.amphora_id, wanted.balancer, wanted.text)
             crash_point("octavia_uploaded")

@@ -64,11 +64,12 @@ class Agent:
         self.log = folder / f"{config.stem}.log"
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *, crash_at: str = "") -> Agent:
+    def start(self, *, crash_at: str = "", stop_at: str = "") -> Agent:
+        """Start it; it kills or stops itself where it comes to such a place."""
         with self.log.open("ab") as said:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "libra_octavia.main", "--config-file", str(self.config)],
-                env={**os.environ, "LIBRA_CRASH_AT": crash_at},
+                env={**os.environ, "LIBRA_CRASH_AT": crash_at, "LIBRA_STOP_AT": stop_at},
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
@@ -90,9 +91,12 @@ class Agent:
         self.process.terminate()
         return self.process.wait(60)
 
-    def freeze(self) -> None:
+    @property
+    def stopped(self) -> bool:
+        """Whether it was stopped by SIGSTOP."""
         assert self.process is not None
-        self.process.send_signal(signal.SIGSTOP)
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text()
+        return stat.rpartition(")")[2].split()[0] == "T"
 
     def thaw(self) -> None:
         assert self.process is not None
@@ -107,14 +111,16 @@ class Agent:
 class OctaviaCloud:
     """Everything; `octavia` are settings of [octavia], `mgm` of [mgm].
 
-    With `agents` = 0 the agent is Octavia's driver-agent's own provider agent. Octavia commits
-    `delay` seconds after the driver has returned.
+    Of the `agents` all are `started` unless told otherwise; without any the agent is the provider
+    agent of Octavia's own driver-agent. Octavia commits `delay` seconds after the driver has
+    returned.
     """
 
     def __init__(
         self,
         *,
         agents: int = 1,
+        started: int | None = None,
         delay: float = 0.0,
         octavia: Mapping[str, object] | None = None,
         mgm: Mapping[str, Any] | None = None,
@@ -126,6 +132,7 @@ class OctaviaCloud:
         self._mgm = dict(mgm or {})
         self._names = ["agent" if not n else f"agent{n}" for n in range(agents)] or ["agent"]
         self._own_agents = bool(agents)
+        self._started = agents if started is None else started
         self.agents: list[Agent] = []
 
     # -- life --------------------------------------------------------------------------------
@@ -151,7 +158,7 @@ class OctaviaCloud:
             self.agents = [Agent(self._config(name), self.folder) for name in self._names]
             if self._own_agents:
                 # The first one makes the inventory, without which the driver refuses all calls.
-                for agent in self.agents:
+                for agent in self.agents[: self._started]:
                     agent.start()
                     self._wait_for_inventory(agent)
             stack.enter_context(self.api)
