@@ -71,6 +71,8 @@ class DetailsApi:
             "tolopogy": topology,
             "topology_status": "TOPOLOGY-CHANGE" if self._topology.changing else "OK",
             "listeners": sorted(listener.id for listener in served.listeners),
+            # Libra's own: for a controller that has lost its books.
+            "loadbalancers": sorted({one.loadbalancer_id for one in served.listeners}),
             "packages": packages.installed(haproxy=haproxy),
         }
         return Answer(200, body)

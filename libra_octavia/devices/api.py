@@ -69,6 +69,15 @@ class Configuration:
     text: str = field(repr=False)
 
 
+@dataclass(frozen=True)
+class Standing:
+    """What a device serves, by ids, and the highest fence that it has seen, 0 for none."""
+
+    load_balancers: tuple[str, ...]
+    listeners: tuple[str, ...]
+    fence: int
+
+
 class Apis:
     """The APIs of all devices. `context` gives the TLS of this moment; timeouts are in seconds."""
 
@@ -141,6 +150,19 @@ class Api:
         """Who the device is."""
         found = self._good(self._call("GET", "/info"), 200).json()
         return found if isinstance(found, dict) else {}
+
+    def standing(self) -> Standing:
+        """What the device serves, for whoever does not know."""
+        reply = self._good(self._call("GET", "/details"), 200)
+        found = reply.json()
+        if not isinstance(found, dict):
+            raise DeviceAway(f"{self._who}: its details are no object")
+        seen = reply.headers.get(FENCE.lower(), "")
+        return Standing(
+            load_balancers=tuple(map(str, found.get("loadbalancers") or ())),
+            listeners=tuple(map(str, found.get("listeners") or ())),
+            fence=int(seen) if seen.isdecimal() else 0,
+        )
 
     def configuration(self, balancer: str) -> Configuration | None:
         """What configuration the device has; None where it has none."""
