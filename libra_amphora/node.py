@@ -40,10 +40,10 @@ from libra_amphora.server import ApiServer
 from libra_amphora.system import System
 from libra_amphora.topology import Topology
 from libra_amphora.vault import Vault
-from libra_amphora.versions import haproxy_version
 from libra_common.errors import LibraError
 from libra_haproxy.errors import DiskError
 from libra_haproxy.privileges import identity
+from libra_haproxy.versions import haproxy_version
 
 LOG = logging.getLogger(__name__)
 

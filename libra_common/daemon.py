@@ -10,6 +10,7 @@ What a daemon does is in five methods of a subclass; when they are called is dec
 from __future__ import annotations
 
 import abc
+import contextlib
 import logging
 import os
 import queue
@@ -25,8 +26,10 @@ from libra_common import detach, logs
 from libra_common.detach import Readiness, Reporter
 from libra_common.errors import LibraError
 from libra_common.exits import Exit, exit_code_of
+from libra_common.health import HealthServer, Page, Started, Subject, serve
 from libra_common.pidfile import PidFile
 from libra_common.settings.model import DefaultSettings
+from libra_common.settings.values import HostPort
 from libra_common.systemd import Notifier
 
 __all__ = ["Daemon", "Readiness"]
@@ -47,14 +50,21 @@ class Daemon(abc.ABC):
 
     The constructor must start nothing: with `daemon` set, the process forks afterwards. The
     `settings` are those of [DEFAULT]; a reload gives the new ones to `use_default_settings`.
-    `stop_timeout` is how many seconds running work gets to end after SIGTERM.
+    `stop_timeout` is how many seconds running work gets to end after SIGTERM; `health` is where
+    its pages of health and metrics are served, if anywhere.
     """
 
     interval = 1.0
     """Seconds between two cycles, unless `wake` is called."""
 
     def __init__(
-        self, *, name: str, settings: DefaultSettings, pid_file: Path, stop_timeout: float = 60.0
+        self,
+        *,
+        name: str,
+        settings: DefaultSettings,
+        pid_file: Path,
+        stop_timeout: float = 60.0,
+        health: Path | HostPort | None = None,
     ) -> None:
         self.name = name
         self.stop_timeout = stop_timeout
@@ -67,6 +77,8 @@ class Daemon(abc.ABC):
         self._watches_for_second_stop = False
         self._ready_said = False
         self._logs_go_elsewhere = False
+        self._health = health
+        self._progress = time.monotonic()
 
     @abc.abstractmethod
     def start(self) -> None:
@@ -106,6 +118,10 @@ class Daemon(abc.ABC):
         """Give the line that `systemctl status` shows."""
         return self.readiness().name.lower()
 
+    def subject(self) -> Subject:
+        """Whom the pages of health are about; asked for once, before `start`."""
+        return Started(self.readiness)
+
     def wake(self) -> None:
         """Have the next cycle begin now; may be called from any thread."""
         self._signals.put(_WAKE)
@@ -130,12 +146,20 @@ class Daemon(abc.ABC):
             self._logs_go_elsewhere = self._settings.log_file is not None or self._settings.syslog
             with PidFile(path=self._pid_file):
                 self._install_handlers()
-                return self._live()
+                with contextlib.ExitStack() as stack:
+                    if pages := self._pages():
+                        stack.callback(pages.close)
+                    return self._live()
         except LibraError as error:
             return self._give_up(exit_code_of(error), str(error))
         except Exception as error:
             LOG.critical("the daemon failed", exc_info=True)
             return self._give_up(exit_code_of(error), f"{type(error).__name__}; see the log")
+
+    def _pages(self) -> HealthServer | None:
+        """The pages of health, there before anything that may take its time."""
+        page = Page(prog=self.name, subject=self.subject(), progress=lambda: self._progress)
+        return serve(self._health, page)
 
     def _give_up(self, code: Exit, message: str) -> int:
         LOG.error("%s", message)
@@ -167,6 +191,7 @@ class Daemon(abc.ABC):
             raise
         while not self._stops:
             if self._succeeds(self.cycle):
+                self._progress = time.monotonic()
                 self._notifier.alive()
             self._say_readiness()
             self._sleep_and_obey()

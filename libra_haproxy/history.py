@@ -72,6 +72,8 @@ class History:
         self._clock = clock
         self._kept: tuple[tuple[int, bytes], ...] = ()
         self._newest: Model | None = None
+        self.applied: datetime | None = None
+        """Since when the configuration in force is so, where that is known."""
 
     def open(self, state: State) -> None:
         """Read what is kept, and enter `state` where its own entry was lost to a crash."""
@@ -83,6 +85,7 @@ class History:
             LOG.error("the history cannot be read and is begun anew: %s", error)
         self._kept = tuple((entry.number, _text(entry)) for entry in entries)
         self._newest = entries[-1].model if entries else None
+        self.applied = entries[-1].time if entries else None
         self.record(state, FOUND, sender_generation=state.sender_generation)
 
     def record(
@@ -115,7 +118,7 @@ class History:
         # A state that was put back by hand is older than what was entered since.
         older = [kept for kept in self._kept if kept[0] < entry.number]
         self._kept = (*older, (entry.number, _text(entry)))[-KEPT:]
-        self._newest = state.model
+        self._newest, self.applied = state.model, entry.time
         try:
             self._store.keep_history(_encoded([text for _, text in self._kept]))
         except EngineError as error:
@@ -123,7 +126,7 @@ class History:
 
     def forget(self) -> None:
         """Begin anew; the store has erased the file."""
-        self._kept, self._newest = (), None
+        self._kept, self._newest, self.applied = (), None, None
 
     def entries(self) -> tuple[Entry, ...]:
         """What is kept, newest first."""

@@ -8,11 +8,12 @@ and has changed nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from typing import TypeVar
 
 from libra_common.logs import current_job
 from libra_haproxy import numbering, reports
@@ -24,6 +25,7 @@ from libra_haproxy.errors import (
     LoadBalancerDeleted,
     NoLoadBalancer,
 )
+from libra_haproxy.health import Health
 from libra_haproxy.history import UPDATE, WENT_BACK, Entry, History, refuse_stale
 from libra_haproxy.late import LateCheck
 from libra_haproxy.lognote import Owner
@@ -37,6 +39,8 @@ from libra_haproxy.turnstile import Turnstile
 from libra_haproxy.wishes import Applied, Wish, carry, may_be_carried
 
 LOG = logging.getLogger(__name__)
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,6 +267,29 @@ class Instance:
         """Whether HAProxy answers on its socket. Raises HaproxyTimeout when it hangs."""
         return self._service.answers()
 
+    def health(self) -> Health:
+        """How everything is now. Raises nothing: what cannot be asked is told as not in force."""
+        state, service = self._truth.state, self._service
+        must_run = state.model is not None
+        why_not = service.not_in_force() if must_run else ""
+        lost, dropped = _or_nothing(service.lines_missed, (0, 0))
+        running, installed = ("", "") if why_not or not must_run else service.versions()
+        return Health(
+            generation=state.generation,
+            in_force=not why_not if must_run else None,
+            why_not=why_not,
+            applied=self._history.applied,
+            reloads=service.reloads,
+            runtime_changes=service.runtime_changes,
+            deaths=self._deaths,
+            lingering=service.lingering() if must_run else 0,
+            lines_lost=lost,
+            lines_dropped=dropped,
+            totals=_or_nothing(lambda: service.books().totals, {}),
+            version=running,
+            installed=installed,
+        )
+
     # -- the story of a change ---------------------------------------------------------------
 
     @contextmanager
@@ -355,6 +382,14 @@ class Instance:
                 self._record(self._change(back), WENT_BACK)
             except EngineError as failure:
                 LOG.critical("going back failed: %s", failure)
+
+
+def _or_nothing(ask: Callable[[], Found], nothing: Found) -> Found:
+    """What somebody says, `nothing` where the one who would is away or hangs."""
+    try:
+        return ask()
+    except EngineError:
+        return nothing
 
 
 def _word(status: str) -> str:

@@ -33,6 +33,11 @@ class Lingering:
         self._next = 0.0
         self._since: dict[int, float] = {}
 
+    @property
+    def count(self) -> int:
+        """How many there were at the last look."""
+        return len(self._since)
+
     def look(self) -> int:
         """To be called often, looks now and then; returns how many connections it cut.
 

@@ -16,7 +16,13 @@ from libra_haproxy import commands, downs, limits
 from libra_haproxy.certificates import Certificates
 from libra_haproxy.check import check, must_be_there
 from libra_haproxy.confirm import certificate_differences, differences
-from libra_haproxy.errors import EngineError, NoLoadBalancer, NotInForce
+from libra_haproxy.errors import (
+    EngineError,
+    HaproxyDown,
+    HaproxyTimeout,
+    NoLoadBalancer,
+    NotInForce,
+)
 from libra_haproxy.leaving import Leaving
 from libra_haproxy.ledger import Books
 from libra_haproxy.lingering import Lingering
@@ -37,8 +43,12 @@ from libra_haproxy.process import Process
 from libra_haproxy.readings import Snapshot
 from libra_haproxy.render import Place, Rendered, render
 from libra_haproxy.runtime import Worker
+from libra_haproxy.versions import haproxy_version
 
 LOG = logging.getLogger(__name__)
+
+_GLANCE_SECONDS = 2.0
+"""How long HAProxy may take to answer whoever asks after its health."""
 
 
 class Service:
@@ -76,6 +86,7 @@ class Service:
         self._at_run_time = True
         self._text: Rendered | None = None  # what HAProxy was last seen to serve
         self._leaving = Leaving()
+        self.reloads = self.runtime_changes = 0
 
     def must_be_possible(self) -> None:
         """Raise HaproxyMissing where nothing could ever be served."""
@@ -139,6 +150,27 @@ class Service:
         self._text = rendered
         return True
 
+    def not_in_force(self) -> str:
+        """Why HAProxy does not serve what it was last given, empty where it does.
+
+        Told within two seconds, whatever HAProxy does.
+        """
+        glance = Worker(socket_path=self._admin_socket, seconds=_GLANCE_SECONDS)
+        try:
+            running = glance.pid_and_digest()[1]
+            if self._text is None or running != self._text.digest:
+                # It may be the process that was replaced, whose word counts for nothing.
+                running = self.running()
+        except HaproxyTimeout as error:
+            return str(error)
+        except HaproxyDown:
+            running = None
+        if running is None:
+            return "HAProxy does not run"
+        if self._text is None or running != self._text.digest:
+            return "HAProxy serves another text than the stored one"
+        return ""
+
     def way(self, now: State, wanted: State, rendered: Rendered, *, running: str | None) -> Plan:
         """How to get from `now` to `wanted`: at run time where HAProxy is known to serve `now`."""
         if running is None:
@@ -166,11 +198,13 @@ class Service:
             store()
             found = changed()
             if not found:
+                self.runtime_changes += 1
                 return
             LOG.warning("not as asked after changes at run time, so reloading: %s", found[0])
         else:
             LOG.info("reloading: %s", way.reason)
             store()
+        self.reloads += 1
         self._process.serve(rendered.digest, downs.of_model(model_of(state)))
         crash_point("after_reload")
         self._text = rendered
@@ -263,6 +297,17 @@ class Service:
     def answers(self) -> bool:
         """Whether HAProxy answers on its socket. Raises HaproxyTimeout when it hangs."""
         return self.running() is not None
+
+    def lingering(self) -> int:
+        """How many processes that a reload has replaced still have connections."""
+        return self._lingering.count
+
+    def versions(self) -> tuple[str, str]:
+        """HAProxy's release that runs and that of the program on disk; empty where unknown."""
+        running = ""
+        with contextlib.suppress(EngineError):
+            running = self._worker.ask("show version").strip()
+        return running, haproxy_version(self._haproxy)
 
     def look(self) -> int:
         """See that a keeper is there, and clear out; returns the deaths seen since last time."""

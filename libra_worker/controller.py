@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from libra_common.errors import LibraError
+from libra_common.health import Tally
 from libra_common.version import MESSAGES, RELEASE
 from libra_messages import answers, worker
 from libra_messages.codes import Code
@@ -34,7 +35,7 @@ class Controller:
     """Answers the messages of one node.
 
     `message_limit` (bytes) and `max_nodes` are what DISCOVER tells and what is refused above;
-    `diagnose` looks at the network when DIAGNOSTICS asks.
+    `diagnose` looks at the network when DIAGNOSTICS asks; `tally` counts what is answered.
     """
 
     def __init__(
@@ -45,21 +46,22 @@ class Controller:
         max_nodes: int,
         message_limit: int,
         archiver: Archiver,
+        tally: Tally | None = None,
     ) -> None:
         self._driver = driver
         self._diagnose = diagnose
         self._max_nodes = max_nodes
         self._message_limit = message_limit
         self._archiver = archiver
+        self._tally = tally or Tally()
 
     def answer(self, data: bytes) -> bytes:
         """Answer one message; raises nothing that is foreseen."""
-        try:
-            message: Message = decode(data)
-        except Malformed as error:
-            LOG.warning("refused: %s", error)
-            return answers.encode(answers.from_malformed(None, error))
-        return answers.encode(self._answer(message))
+        with self._tally.job() as ended:
+            answer = self._answered(data)
+            action = worker.FAMILY.action_of(answer) or "none"
+            ended(action, answer.get("hpcs_error_code", answers.PASS))
+            return answers.encode(answer)
 
     def refuse_oversize(self, size: int) -> bytes:
         """Answer a message of `size` bytes, which is more than is read."""
@@ -68,6 +70,14 @@ class Controller:
         return answers.encode(
             answers.failed(None, error=error, code=Code.MESSAGE_TOO_LARGE, bad_request=True)
         )
+
+    def _answered(self, data: bytes) -> Fields:
+        try:
+            message: Message = decode(data)
+        except Malformed as error:
+            LOG.warning("refused: %s", error)
+            return answers.from_malformed(None, error)
+        return self._answer(message)
 
     def _answer(self, message: Message) -> Fields:
         try:

@@ -11,10 +11,12 @@ from dataclasses import fields
 from libra_common.complaint import complain
 from libra_common.daemon import Daemon, Readiness
 from libra_common.errors import LibraError
-from libra_common.jobs import JobWorker
+from libra_common.health import Subject, Tally
+from libra_common.jobs import GearmanServer, JobWorker
 from libra_common.settings import Settings, load
 from libra_worker.drivers.base import Driver
-from libra_worker.node import make_controller, make_driver, make_jobs
+from libra_worker.health import WorkerHealth
+from libra_worker.node import make_controller, make_driver, make_jobs, make_registration
 
 LOG = logging.getLogger(__name__)
 
@@ -33,7 +35,9 @@ class WorkerDaemon(Daemon):
             settings=settings.default,
             pid_file=settings.worker.pid,
             stop_timeout=settings.worker.stop_timeout,
+            health=settings.worker.health,
         )
+        self._tally = Tally()
         self._in_force = settings
         self._reread = reread
         self._driver: Driver | None = None
@@ -43,7 +47,7 @@ class WorkerDaemon(Daemon):
     def start(self) -> None:
         """Bring HAProxy to the stored state, and only then be found by gearmand."""
         driver = make_driver(self._in_force)
-        jobs = make_jobs(self._in_force, make_controller(self._in_force, driver))
+        jobs = make_jobs(self._in_force, make_controller(self._in_force, driver, self._tally))
         driver.open()
         self._driver = driver
         self._jobs = jobs
@@ -62,7 +66,7 @@ class WorkerDaemon(Daemon):
         new = self._reread()
         if self._driver is None or self._jobs is None:
             raise RuntimeError("reloaded before it was started")
-        jobs = make_jobs(new, make_controller(new, self._driver))
+        jobs = make_jobs(new, make_controller(new, self._driver, self._tally))
         self.use_default_settings(new.default)
         for name in only_at_start(self._in_force, new):
             LOG.warning("%s has changed: it takes effect at the next start", name)
@@ -82,6 +86,19 @@ class WorkerDaemon(Daemon):
                 thread.join(self.stop_timeout)
         if self._driver is not None and not fast:
             self._driver.close()
+
+    def subject(self) -> Subject:
+        """What /readyz and /metrics tell of this node."""
+        return WorkerHealth(
+            registration=make_registration(self._in_force, self._registered),
+            driver=lambda: self._driver,
+            jobs=lambda: self._jobs,
+            tally=self._tally,
+            certificate=self._in_force.gearman.ssl_cert,
+        )
+
+    def _registered(self) -> tuple[GearmanServer, ...]:
+        return () if self._jobs is None else self._jobs.registered
 
     def readiness(self) -> Readiness:
         """Serving once HAProxy is at the stored state, ready once gearmand knows a slot."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from functools import partial
 
 from libra_common.errors import SettingsError
+from libra_common.health import Tally
+from libra_common.health.registration import Registration
 from libra_common.jobs import GearmanServer, Job, JobWorker, TlsFiles, probe, tls_from
 from libra_common.logs import job_context
 from libra_common.settings import Settings
@@ -57,8 +60,8 @@ def instance_settings(settings: Settings) -> InstanceSettings:
     )
 
 
-def make_controller(settings: Settings, driver: Driver) -> Controller:
-    """Make what answers the messages."""
+def make_controller(settings: Settings, driver: Driver, tally: Tally) -> Controller:
+    """Make what answers the messages, and counts them."""
     tls = _tls(settings)
 
     def ask(host: str, port: int) -> None:
@@ -85,6 +88,20 @@ def make_controller(settings: Settings, driver: Driver) -> Controller:
         ),
         max_nodes=settings.haproxy.max_nodes,
         message_limit=settings.gearman.message_limit,
+        tally=tally,
+    )
+
+
+def make_registration(
+    settings: Settings, own: Callable[[], Collection[GearmanServer]]
+) -> Registration:
+    """Make what asks job servers whether they know this node; `own` is what we believe."""
+    return Registration(
+        servers=_servers(settings),
+        tls=_tls(settings),
+        function=settings.worker.name,
+        client_id=settings.worker.name,
+        own=own,
     )
 
 
@@ -98,7 +115,7 @@ def make_jobs(settings: Settings, controller: Controller) -> JobWorker:
     slots = settings.worker.slots
     return JobWorker(
         name=settings.worker.name,
-        servers=[GearmanServer(server.host, server.port) for server in settings.gearman.servers],
+        servers=_servers(settings),
         slots=slots,
         # Long jobs must not keep short ones waiting.
         max_slots=max(slots, min(4 * slots, _MOST_SLOTS)),
@@ -107,6 +124,10 @@ def make_jobs(settings: Settings, controller: Controller) -> JobWorker:
         tls=_tls(settings),
         message_limit=settings.gearman.message_limit,
     )
+
+
+def _servers(settings: Settings) -> list[GearmanServer]:
+    return [GearmanServer(server.host, server.port) for server in settings.gearman.servers]
 
 
 def _tls(settings: Settings) -> TlsFiles | None:

@@ -6,7 +6,7 @@ server about itself; `parse_server` and `tls_from` turn settings into what these
 
 from __future__ import annotations
 
-from libra_common.jobs.admin import AdminClient, FunctionStatus, WorkerLine, probe
+from libra_common.jobs.admin import AdminClient, AdminRefused, FunctionStatus, WorkerLine, probe
 from libra_common.jobs.client import JobClient
 from libra_common.jobs.errors import (
     BadJob,
@@ -24,6 +24,7 @@ from libra_common.jobs.worker import MESSAGE_LIMIT, JobWorker, WorkerStatus
 __all__ = [
     "MESSAGE_LIMIT",
     "AdminClient",
+    "AdminRefused",
     "BadJob",
     "ConnectionLost",
     "FunctionStatus",

@@ -10,7 +10,12 @@ from libra_common.jobs.dial import CONNECT_TIMEOUT, dial
 from libra_common.jobs.errors import NoServer
 from libra_common.jobs.servers import GearmanServer, TlsFiles
 
+_REFUSAL = b"ERR "
 _ANSWER_LIMIT = 16 * 1024 * 1024  # bytes; 100,000 workers' lines are half of it
+
+
+class AdminRefused(NoServer):
+    """The server, or the gate before it, does not answer this question to us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +88,12 @@ class AdminClient:
             with dial(self.server, tls=self.tls, timeout=self.timeout) as opened:
                 opened.settimeout(max(0.001, deadline - time.monotonic()))
                 opened.sendall(command.encode() + b"\n")
-                return _until(opened, end, deadline).decode("utf-8", "replace")
+                answer = _until(opened, end, deadline).decode("utf-8", "replace")
         except OSError as error:
             raise NoServer(f"gearman server {self.server}: {error}") from error
+        if answer.startswith(_REFUSAL.decode()):
+            raise AdminRefused(f"gearman server {self.server}: {answer.strip()}")
+        return answer
 
     def _strange(self, line: str) -> NoServer:
         return NoServer(f"gearman server {self.server} answers strangely: {line[:80]!r}")
@@ -101,7 +109,7 @@ def probe(
 def _until(opened: socket.socket, end: bytes, deadline: float) -> bytes:
     """Read up to `end`, at the start of a line when it is a dot; raises OSError."""
     answer = bytearray()
-    while not (answer.endswith(b"\n" + end) or answer == end or (end == b"\n" and b"\n" in answer)):
+    while not (_refused(answer) or _ended(answer, end)):
         left = deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError("it does not answer in time")
@@ -113,3 +121,11 @@ def _until(opened: socket.socket, end: bytes, deadline: float) -> bytes:
         if len(answer) > _ANSWER_LIMIT:
             raise ConnectionAbortedError("its answer does not end")
     return bytes(answer)
+
+
+def _ended(answer: bytearray, end: bytes) -> bool:
+    return answer.endswith(b"\n" + end) or answer == end or (end == b"\n" and b"\n" in answer)
+
+
+def _refused(answer: bytearray) -> bool:
+    return answer.startswith(_REFUSAL) and answer.endswith(b"\n")

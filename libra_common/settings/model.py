@@ -42,6 +42,7 @@ class WorkerSettings:
     driver: str
     diagnostics_address: HostPort | None
     stop_timeout: int
+    health: Path | HostPort | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,6 +109,7 @@ class MgmSettings:
     nova_net_id: str
     nova_bypass_url: str
     nova_insecure: bool
+    health: Path | HostPort | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -193,6 +195,7 @@ class OctaviaSettings:
     device_boot_timeout: int
     vip: str
     security_groups: tuple[str, ...]
+    health: Path | HostPort | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -216,6 +219,7 @@ class GateSettings:
     packets_per_second: int
     connections: int
     connections_per_name: int
+    health: Path | HostPort | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,6 +9,7 @@ import socket
 
 from libra_common.settings import values
 from libra_common.settings.gate_rows import GATE_ROWS
+from libra_common.settings.health_rows import HEALTH_ROWS
 from libra_common.settings.local_rows import LOCAL_ROWS
 from libra_common.settings.nova_rows import NOVA_ROWS
 from libra_common.settings.octavia_device_rows import OCTAVIA_DEVICE_ROWS
@@ -683,6 +684,7 @@ TABLE: tuple[Setting, ...] = (
     *OCTAVIA_ROWS,
     *OCTAVIA_DEVICE_ROWS,
     *GATE_ROWS,
+    *HEALTH_ROWS,
 )
 
 DAEMONS: frozenset[str] = frozenset().union(*(setting.daemons for setting in TABLE))

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _HOST_NAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}")
 _NUMBERS_ONLY = re.compile(r"[0-9.]+")
+_SOCKET_PATH = 107  # bytes, unix(7)
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
 
@@ -222,6 +223,32 @@ class Endpoint(Kind):
         """Show how it is written."""
         words = "host:port" if self.default_port is None else f"host[:port, {self.default_port}]"
         return words + (", may be empty" if self.optional else "")
+
+
+class Loopback(Kind):
+    """Where this machine alone may ask: a unix socket's path, or a port of a loopback address."""
+
+    def parse(self, text: str) -> Path | HostPort | None:
+        """Give the path, or address and port; None for an empty text."""
+        if not text:
+            return None
+        if text.startswith("/"):
+            return FilePath(max_bytes=_SOCKET_PATH, why="unix sockets end there").parse(text)
+        found = Endpoint().parse(text)
+        if found is None or not _is_loopback(found.host):
+            raise ValueError("is neither a path nor the port of a loopback address")
+        return found
+
+    def describe(self) -> str:
+        """Show how it is written."""
+        return "path of a unix socket, or 127.0.0.1:port or [::1]:port; may be empty"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class Address(Kind):

@@ -24,6 +24,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from libra_common.errors import LibraError
+from libra_common.health import Family
 from libra_messages.fields import Protocol
 from libra_messages.worker import Metrics, Rollback, Update
 from libra_worker.archive.base import Log
@@ -157,6 +158,15 @@ class LinesMissed:
     dropped: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class DriverHealth:
+    """How the software is: whether it serves what is stored, in words too, and its figures."""
+
+    ok: bool
+    detail: str
+    figures: tuple[Family, ...] = ()
+
+
 class Driver(ABC):
     """One load balancer node."""
 
@@ -249,6 +259,10 @@ class Driver(ABC):
     @abstractmethod
     def healthy(self) -> bool | None:
         """Whether the software answers; None when it need not run."""
+
+    @abstractmethod
+    def health(self) -> DriverHealth:
+        """How the software is now, for health and metrics; raises nothing that is foreseen."""
 
     @abstractmethod
     def describe(self) -> Mapping[str, object]:

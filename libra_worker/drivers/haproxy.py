@@ -23,6 +23,7 @@ from libra_translate.worker import to_model
 from libra_worker.drivers.base import (
     DeletedError,
     Driver,
+    DriverHealth,
     HistoryEntry,
     KeptLoadBalancer,
     KeptNode,
@@ -36,6 +37,7 @@ from libra_worker.drivers.base import (
     Updated,
     Volume,
 )
+from libra_worker.drivers.haproxy_figures import figures
 
 
 class HaproxyDriver(Driver):
@@ -159,6 +161,17 @@ class HaproxyDriver(Driver):
         if self._instance.state.model is None:
             return None
         return self._instance.answers()
+
+    @override
+    def health(self) -> DriverHealth:
+        found = self._instance.health()
+        if found.in_force is None:
+            detail = "there is no load balancer"
+        else:
+            detail = found.why_not or f"generation {found.generation} is in force"
+        return DriverHealth(
+            ok=found.in_force is not False, detail=detail, figures=tuple(figures(found))
+        )
 
     @override
     def describe(self) -> Mapping[str, object]:
