@@ -135,7 +135,7 @@ def _backend(listener: Listener, pool: Pool, name: Token, folder: PurePosixPath)
         "sticks_to_source": sticky is Sticky.SOURCE_IP,
         "own_cookie": own_cookie,
         "cookie": (
-            tokens.name(pool.persistence.cookie or "")
+            [words.sample(fetch, pool.persistence.cookie) for fetch in ("res.cook", "req.cook")]
             if pool.persistence and sticky is Sticky.APP_COOKIE
             else None
         ),
