@@ -263,7 +263,7 @@ class Api:
         )
         data = bytearray()
         try:
-            for chunk in response.stream(65536):
+            while chunk := response.read1(65536):
                 data += chunk
                 # Each read has its own deadline; one that drips must not last for ever.
                 if self._clock() > deadline or len(data) > _MOST_BYTES:
@@ -281,10 +281,10 @@ class Api:
 
 def _reason(error: Exception) -> str:
     match error:
+        case NewConnectionError():
+            return str(error).rpartition(": ")[2]
         case ConnectTimeoutError():
             return "it does not accept a connection in time"
         case ReadTimeoutError():
             return "it does not answer in time"
-        case NewConnectionError():
-            return str(error).rpartition(": ")[2]
     return str(error)
