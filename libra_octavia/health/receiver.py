@@ -95,5 +95,8 @@ class Receiver:
             except BadDatagram as error:
                 self._tally.add(str(error), source)
                 continue
+            except Exception as error:  # noqa: BLE001 - one datagram must not end all others
+                self._tally.add(f"cannot be read, a fault of Libra ({error!r:.100})", source)
+                continue
             if not self._taken(beat):
                 self._tally.add("came late or twice", source)

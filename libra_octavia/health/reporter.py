@@ -31,8 +31,9 @@ LOG = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
 _MOST_PAUSE = 30.0
-_CLAIM_SECONDS = 120.0
-_AT_ONCE = 64
+_CLAIM_SECONDS = 45.0
+"""How long nobody else tells of a load balancer when whoever is at it dies."""
+_AT_ONCE = 16
 _THREADS = 4
 """Octavia's driver-agent runs a process for each call; it has others to answer too."""
 
@@ -164,10 +165,9 @@ class Reporter:
         pause = _LOOK_SECONDS
         while not self._ends.wait(pause):
             try:
-                self.step()
-                pause = _LOOK_SECONDS
+                pause = 0.0 if self.step() == _AT_ONCE else _LOOK_SECONDS
             except LibraError as error:
-                pause = min(pause * 2, _MOST_PAUSE)
+                pause = min(max(pause * 2, _LOOK_SECONDS), _MOST_PAUSE)
                 LOG.warning("health is told later, in %g s: %s", pause, error)
             except Exception:
                 pause = _MOST_PAUSE
