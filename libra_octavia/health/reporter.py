@@ -31,7 +31,7 @@ LOG = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
 _MOST_PAUSE = 30.0
-_CLAIM_SECONDS = 45.0
+_CLAIM_SECONDS = 30.0
 """How long nobody else tells of a load balancer when whoever is at it dies."""
 _AT_ONCE = 16
 _THREADS = 4
