@@ -15,6 +15,7 @@ from typing import Any
 
 from libra_common.crash import crash_point
 from libra_common.errors import LibraError
+from libra_common.health import Tally
 from libra_common.jobs import Job
 from libra_common.logs import job_context
 from libra_messages import answers, pool, pool_answers
@@ -108,7 +109,8 @@ Everything = tuple[Sequence[Device], Sequence[Port]]
 class Controller:
     """Answers the messages of one pool.
 
-    `everything` asks the cloud for all that there is; `message_limit` is in bytes.
+    `everything` asks the cloud for all that there is; `message_limit` is in bytes; `tally` counts
+    what is answered.
     """
 
     def __init__(
@@ -121,6 +123,7 @@ class Controller:
         ports: Ports,
         everything: Callable[[], Awaitable[Everything]],
         message_limit: int,
+        tally: Tally | None = None,
     ) -> None:
         self._facts = facts
         self._builder = builder
@@ -129,13 +132,17 @@ class Controller:
         self._ports = ports
         self._everything = everything
         self._message_limit = message_limit
+        self._tally = tally or Tally()
         self._under_way: dict[tuple[str, str], tuple[Work, asyncio.Task[Outcome]]] = {}
         self._leaving = False
 
     async def answer(self, job: Job) -> bytes:
         """Answer one job; raises nothing that is foreseen."""
-        with job_context(job.unique or job.handle):
-            found = answers.encode(await self._answer(job))
+        with job_context(job.unique or job.handle), self._tally.job() as ended:
+            answer = await self._answer(job)
+            action = pool.FAMILY.action_of(answer) or "none"
+            ended(action, answer.get("error_code", answers.PASS))
+            found = answers.encode(answer)
             crash_point("before_answer")
             return found
 

@@ -13,9 +13,12 @@ from libra_common.complaint import complain
 from libra_common.daemon import Daemon, Readiness
 from libra_common.errors import LibraError
 from libra_common.exits import Exit
+from libra_common.health import Subject, Tally
+from libra_common.jobs import GearmanServer
 from libra_common.settings import Settings, load
+from libra_pool_mgm.health import PoolHealth
 from libra_pool_mgm.opening import open_cloud
-from libra_pool_mgm.service import Service, make_rules, make_sweeper
+from libra_pool_mgm.service import Service, make_registration, make_rules, make_sweeper
 from libra_pool_mgm.sweep import Sweeper
 
 LOG = logging.getLogger(__name__)
@@ -43,7 +46,9 @@ class PoolDaemon(Daemon):
             settings=settings.default,
             pid_file=settings.mgm.pid,
             stop_timeout=settings.mgm.stop_timeout,
+            health=settings.mgm.health,
         )
+        self._tally = Tally()
         self._in_force = settings
         self._reread = reread
         self._service: Service | None = None
@@ -53,7 +58,7 @@ class PoolDaemon(Daemon):
 
     def start(self) -> None:
         """Take jobs; whether the cloud can be used is found out beside that, and logged."""
-        self._service = Service(self._in_force, open_cloud(self._in_force))
+        self._service = Service(self._in_force, open_cloud(self._in_force), self._tally)
         self._service.start()
         self._beside(self._check, "check")
 
@@ -72,7 +77,7 @@ class PoolDaemon(Daemon):
         old = self._service
         if old is None:
             raise RuntimeError("reloaded before it was started")
-        service = Service(new, open_cloud(new))
+        service = Service(new, open_cloud(new), self._tally)
         self.use_default_settings(new.default)
         for name in only_at_start(self._in_force, new):
             LOG.warning("%s has changed: it takes effect at the next start", name)
@@ -89,6 +94,19 @@ class PoolDaemon(Daemon):
         self._finish(self._service)
         for thread in self._leaving:
             thread.join(self.stop_timeout)
+
+    def subject(self) -> Subject:
+        """What /readyz and /metrics tell of this pool manager."""
+        return PoolHealth(
+            registration=make_registration(self._in_force, self._registered),
+            tally=self._tally,
+            devices=lambda: self._service.cloud.devices() if self._service else (),
+            busy=lambda: self._service.jobs.status().busy if self._service else 0,
+            certificate=self._in_force.gearman.ssl_cert,
+        )
+
+    def _registered(self) -> tuple[GearmanServer, ...]:
+        return () if self._service is None else self._service.jobs.registered
 
     def readiness(self) -> Readiness:
         """Ready once gearmand knows a slot."""
@@ -115,6 +133,7 @@ class PoolDaemon(Daemon):
             return
         try:
             service.cloud.check()
+            service.cloud.prepare()
         except LibraError as error:
             LOG.error("the cloud cannot be used as it is set up: %s", error)
         else:

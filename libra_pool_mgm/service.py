@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from functools import partial
 
+from libra_common.health import Tally
+from libra_common.health.registration import Registration
 from libra_common.jobs import GearmanServer, Job, JobWorker, TlsFiles, tls_from
 from libra_common.settings import Settings
 from libra_pool_mgm.build import Builder, Devices, Times
@@ -37,9 +40,10 @@ class Service:
     `under_way` of the sweeper is told by the daemon, which may have more than one service.
     """
 
-    def __init__(self, settings: Settings, cloud: Cloud) -> None:
+    def __init__(self, settings: Settings, cloud: Cloud, tally: Tally) -> None:
         mgm = settings.mgm
         self.cloud = cloud
+        self._tally = tally
         self._loop = LoopThread(name="pool")
         self._calls = Calls(threads=mgm.threads, name="cloud")
         self._looks = Calls(threads=_LOOKS, name="look")
@@ -49,7 +53,7 @@ class Service:
         self.jobs = JobWorker(
             name=FUNCTION,
             servers=_servers(settings),
-            client_id=f"{FUNCTION}@{socket.gethostname()}",
+            client_id=client_id(),
             slots=mgm.slots,
             shared_threads=True,
             handler=self._handle,
@@ -124,6 +128,7 @@ class Service:
             ),
             everything=self._everything,
             message_limit=settings.gearman.message_limit,
+            tally=self._tally,
         )
 
     async def _list_devices(self) -> Devices:
@@ -135,6 +140,24 @@ class Service:
     async def _everything(self) -> Everything:
         devices = await self._calls.ask(self.cloud.devices)
         return devices, await self._calls.ask(self.cloud.ports)
+
+
+def client_id() -> str:
+    """What this pool manager calls itself to job servers."""
+    return f"{FUNCTION}@{socket.gethostname()}"
+
+
+def make_registration(
+    settings: Settings, own: Callable[[], Collection[GearmanServer]]
+) -> Registration:
+    """Make what asks job servers whether they know this pool manager; `own` is what we believe."""
+    return Registration(
+        servers=_servers(settings),
+        tls=_tls(settings),
+        function=FUNCTION,
+        client_id=client_id(),
+        own=own,
+    )
 
 
 def make_rules(settings: Settings) -> Rules:

@@ -168,6 +168,12 @@ class Cloud(Protocol):
         Raises BadRequest naming the setting and what it names.
         """
 
+    def prepare(self) -> None:
+        """Have what devices will need there before the first of them; may do nothing.
+
+        Called once a pool manager that takes jobs has seen that `check` finds no fault.
+        """
+
     def close(self) -> None:
         """Let go of sessions and threads; devices live on."""
 

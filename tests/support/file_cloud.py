@@ -65,6 +65,9 @@ class FileCloud:
         if (self.folder / "locked").exists():
             raise Unauthorized("wrong password")
 
+    def prepare(self) -> None:
+        self._called("prepare")
+
     def close(self) -> None:
         pass
 

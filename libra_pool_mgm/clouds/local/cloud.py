@@ -10,7 +10,7 @@ from libra_pool_mgm.clouds.base import Address, Device, DeviceWish, Port, PortWi
 from libra_pool_mgm.clouds.errors import CloudTimeout
 from libra_pool_mgm.clouds.local import needs
 from libra_pool_mgm.clouds.local.addresses import Addresses
-from libra_pool_mgm.clouds.local.books import Books
+from libra_pool_mgm.clouds.local.books import Books, told
 from libra_pool_mgm.clouds.local.devices import ONLY, Devices
 from libra_pool_mgm.clouds.local.machine import Machine
 from libra_pool_mgm.clouds.local.node import NodeSettings
@@ -38,8 +38,11 @@ class LocalCloud:
         own_outer: bool = False,
     ) -> None:
         self._books = books = Books(folder=folder, deadline=deadline)
-        machine = Machine(folder=folder, books=books, settings=settings, own_outer=own_outer)
+        self._machine = machine = Machine(
+            folder=folder, books=books, settings=settings, own_outer=own_outer
+        )
         self._settings = settings
+        self._own_outer = own_outer
         self._ports = ports = Ports(books=books, machine=machine)
         self._devices = Devices(books=books, machine=machine, ports=ports, az=az)
         self._addresses = Addresses(books=books, machine=machine, ports=ports, of=addresses)
@@ -56,6 +59,12 @@ class LocalCloud:
             self._books.devices.all()
             self._books.addresses.all()
             self._books.ports.all()
+
+    def prepare(self) -> None:
+        """Have the bridge there where it is in our own namespace: others bind its addresses."""
+        if self._own_outer:
+            with self._books.locked(), told():
+                self._machine.prepare()
 
     def close(self) -> None:
         """Nothing is held; devices live on."""

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from libra_pool_mgm.clouds.local import network
+from libra_pool_mgm.clouds.local import network, ranges
 from libra_pool_mgm.clouds.local.books import Books
 from libra_pool_mgm.clouds.local.node import Node, NodeSettings
 from libra_pool_mgm.clouds.local.outer import Outer
@@ -49,6 +49,14 @@ class Machine:
             yield outer
         finally:
             os.close(outer)
+
+    def prepare(self) -> None:
+        """Lay the outer namespace out, with its addresses among devices and ports."""
+        settings = self.settings
+        with self.opened_outer() as outer:
+            network.lay_out_ports(
+                outer, gateway=ranges.gateway_of_ports(settings.ports), ports=settings.ports
+            )
 
     def links(self) -> frozenset[str]:
         """The names of the outer namespace's links; none where there is no such namespace."""

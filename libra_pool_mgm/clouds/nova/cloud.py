@@ -80,6 +80,9 @@ class NovaCloud:
         self._address_network()
         self._floating_network()
 
+    def prepare(self) -> None:
+        """Nothing is needed."""
+
     def close(self) -> None:
         """Let go of the connections; servers live on."""
         self._connection.close()

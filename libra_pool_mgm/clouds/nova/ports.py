@@ -7,6 +7,7 @@ a port of ours outlives its server unless it is deleted here.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import re
 import time
@@ -18,12 +19,12 @@ from openstack import exceptions as sdk
 from openstack.connection import Connection
 
 from libra_pool_mgm.clouds.base import Device, FixedIp, HostRoute, Port, PortWish
-from libra_pool_mgm.clouds.errors import BadRequest, Conflict, NotFound
+from libra_pool_mgm.clouds.errors import BadRequest, CloudTimeout, Conflict, NotFound
 from libra_pool_mgm.clouds.nova.failures import explained
 
 _MARK = re.compile(r"libra pool=(?P<pool>\S+) device=(?P<device>\S+)")
 _RELEASE_SECONDS = 10.0
-"""How long nova may take to let go of a port, before it is deleted all the same."""
+"""How long nova may take to let go of ports."""
 
 _LOOK_SECONDS = 0.3
 
@@ -106,32 +107,43 @@ class Ports:
         """Take a port from its server and give it back; one that is gone is no fault."""
         with explained(f"deleting port {port.id}"):
             known = self._connection.network.find_port(port.id, ignore_missing=True)
-            if known is None:
-                return
-            if known.device_id:
-                self._release(known)
-            self._connection.network.delete_port(port.id, ignore_missing=True)
+            if known is not None:
+                self._delete([known])
 
     def delete_of(self, device: Device) -> None:
         """Give back every port of a server that goes itself."""
-        for known in self._listing():
-            mark = self._mark_of(known)
-            if mark is not None and mark["device"] == device.id:
-                with explained(f"deleting port {known.id} of {device.name}"):
-                    self._connection.network.delete_port(known.id, ignore_missing=True)
+        marked = [(self._mark_of(known), known) for known in self._listing()]
+        ours = [known for mark, known in marked if mark is not None and mark["device"] == device.id]
+        with explained(f"deleting the ports of {device.name}"):
+            self._delete(ours)
 
-    def _release(self, known: Any) -> None:
-        """Have nova unplug a port; one that its server does not have any more is no fault."""
-        try:
-            self._nova.servers.interface_detach(known.device_id, known.id)
-        except nova_errors.NotFound:
-            return
+    def _delete(self, ports: Sequence[Any]) -> None:
+        """Have nova unplug ports, and delete each: neutron deletes none that a server has.
+
+        Raises CloudTimeout naming those that nova does not let go of.
+        """
+        for known in ports:
+            if known.device_id:
+                # A server that does not have it any more is no fault, nor is one that is gone.
+                with contextlib.suppress(nova_errors.NotFound):
+                    self._nova.servers.interface_detach(known.device_id, known.id)
         deadline = time.monotonic() + _RELEASE_SECONDS
-        while time.monotonic() < deadline:
-            now = self._connection.network.find_port(known.id, ignore_missing=True)
-            if now is None or not now.device_id:
-                return
+        held = [known.id for known in ports if not self._deleted(known, deadline)]
+        if held:
+            raise CloudTimeout(
+                f"nova has not let go of port {', '.join(held)} within {_RELEASE_SECONDS:g} s"
+            )
+
+    def _deleted(self, known: Any, deadline: float) -> bool:
+        """Delete a port once no server has it; whether that was in time."""
+        while known is not None and known.device_id:
+            if time.monotonic() > deadline:
+                return False
             time.sleep(_LOOK_SECONDS)
+            known = self._connection.network.find_port(known.id, ignore_missing=True)
+        if known is not None:
+            self._connection.network.delete_port(known.id, ignore_missing=True)
+        return True
 
     def _attached_now(self, identity: str, server: str) -> bool:
         known = self._connection.network.find_port(identity, ignore_missing=True)

@@ -76,6 +76,23 @@ def test_who_is_beside_the_pool_manager_reaches_devices_and_they_it(site: Site, 
     assert "libra0" not in netns.ip("link", namespace=room)
 
 
+def test_the_bridge_is_there_from_the_pool_managers_start_on(site: Site, room: str) -> None:
+    site.cloud().remove_everything()
+    assert "libra0" not in netns.ip("link", namespace=room)
+    with LocalPool(site).start():
+        until(
+            lambda: {"198.18.0.1/15", "198.19.0.1/16"} <= addresses_of_bridge(room),
+            "the bridge has its addresses",
+            60,
+        )
+
+
+def addresses_of_bridge(room: str) -> set[str]:
+    if "libra0" not in netns.ip("link", namespace=room):
+        return set()
+    return netns.addresses(room, "libra0")
+
+
 def test_a_cloud_of_another_namespace_is_refused_by_name(site: Site, room: str) -> None:
     site.build(wait=False)
     with netns.namespace() as other:
