@@ -30,10 +30,11 @@ class Pool:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def build_device(self, timeout: float = BUILD_TIMEOUT, **wishes: str | None) -> Result:
+    def build_device(self, timeout: float = BUILD_TIMEOUT, **wishes: Any) -> Result:
         """Have a device built: `name`, `addr`, `type` and `az` are in the answer.
 
-        `wishes` are flavor, image, az and network; what is None is as the pool's settings say.
+        `wishes` are flavor, image, az and network, and `agent`, an object; what is None is as the
+        pool's settings say.
         """
         return self.act("BUILD_DEVICE", timeout, **wishes)
 
@@ -57,7 +58,25 @@ class Pool:
         """Have a floating IP given back; one that is gone is no fault."""
         return self.act("DELETE_IP", timeout, ip=ip)
 
-    def act(self, action: str, timeout: float, **fields: str | None) -> Result:
+    def attach_port(
+        self, name: str, key: str, timeout: float = CHANGE_TIMEOUT, **wishes: Any
+    ) -> Result:
+        """Have a device given a port, the same one again for the same key.
+
+        `wishes` are subnet, network, ip, addresses and security_groups. `port`, `mac`, `ip`,
+        `cidr`, `gateway`, `mtu`, `host_routes` and `fixed_ips` are in the answer.
+        """
+        return self.act("ATTACH_PORT", timeout, name=name, key=key, **wishes)
+
+    def detach_port(self, name: str, port: str, timeout: float = CHANGE_TIMEOUT) -> Result:
+        """Have a port taken from a device and given back; one that is gone is no fault."""
+        return self.act("DETACH_PORT", timeout, name=name, port=port)
+
+    def list_devices(self, timeout: float = CHANGE_TIMEOUT) -> Result:
+        """Have all devices of the pool told: `devices` is in the answer."""
+        return self.act("LIST_DEVICES", timeout)
+
+    def act(self, action: str, timeout: float, **fields: Any) -> Result:
         """Send an action with the fields that are not None."""
         given: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
         message = {"action": action, **given}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from typing import Any
 
 from libra_client.cli import building, options, output, sending
 from libra_client.cli.changes import confirm
 from libra_client.cli.exits import Exit
+from libra_client.client import Result
 from libra_client.pool import CHANGE_TIMEOUT, FUNCTION, RESPONSE_FIELD
 
 _MOST_AT_ONCE = 1000
@@ -28,6 +30,7 @@ def add(commands: options.Commands) -> None:
     _add_delete(inner)
     _add_list(inner)
     _add_ip(inner)
+    _add_port(inner)
 
 
 def _add_build(commands: options.Commands) -> None:
@@ -69,14 +72,19 @@ def _add_list(commands: options.Commands) -> None:
         commands,
         "list",
         about="list the devices that are registered at the gearman servers",
-        more="A device is known by its name, which begins with the pool's [mgm] node_basename.",
-        examples="  libra pool list\n  libra pool list --basename libra-stg --json",
+        more="A device is known by its name, which begins with the pool's [mgm] node_basename."
+        " With --cloud the pool manager is asked for what the cloud has: also devices that are not"
+        " registered, whether they were delivered, their addresses and ports.",
+        examples="  libra pool list\n  libra pool list --basename libra-stg --json\n"
+        "  libra pool list --cloud",
     )
-    listing.add_argument(
+    source = listing.add_mutually_exclusive_group()
+    source.add_argument(
         "--basename", metavar="NAME", help="what names begin with (default: the settings')"
     )
+    source.add_argument("--cloud", action="store_true", help="ask the pool manager instead")
     options.add_common(listing)
-    listing.set_defaults(run=_list)
+    listing.set_defaults(run=_list, node=FUNCTION)
 
 
 def _add_ip(commands: options.Commands) -> None:
@@ -110,6 +118,49 @@ def _add_ip(commands: options.Commands) -> None:
     )
     delete.add_argument("ip", metavar="IP", help="the floating IP")
     _finish(delete, _delete_ip, yes=True)
+
+
+def _add_port(commands: options.Commands) -> None:
+    port = options.add_command(
+        commands,
+        "port",
+        about="give devices ports in further subnets, and take them away",
+        examples="  libra pool port attach NAME my-vip --subnet ID --address 203.0.113.7\n"
+        "  libra pool port detach NAME PORT",
+    )
+    inner = port.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    attach = options.add_command(
+        inner,
+        "attach",
+        about="give a device a port, or change the addresses of the port of that key",
+        more="The key is your own word for the port: the same key gives the same port again.",
+        examples="  libra pool port attach NAME my-vip --subnet ID --address 203.0.113.7",
+    )
+    attach.add_argument("name", metavar="NAME", help="the device's name")
+    attach.add_argument("key", metavar="KEY", help="what you call the port")
+    attach.add_argument("--subnet", metavar="ID", help="subnet that it is in")
+    attach.add_argument("--network", metavar="NAME", help="network of the subnet, name or id")
+    attach.add_argument(
+        "--ip", metavar="IP", help="its address in the subnet (default: a free one)"
+    )
+    several = (
+        ("address", "addresses", "IP", "address that it may have besides, a VIP; may be repeated"),
+        ("security-group", "security_groups", "NAME", "name or id; may be repeated"),
+    )
+    for option, target, word, what in several:
+        attach.add_argument(
+            f"--{option}", dest=target, metavar=word, action="append", default=None, help=what
+        )
+    _finish(attach, _attach_port)
+    detach = options.add_command(
+        inner,
+        "detach",
+        about="take a port from a device and give it back, for good",
+        examples="  libra pool port detach NAME PORT --yes",
+    )
+    detach.add_argument("name", metavar="NAME", help="the device's name")
+    detach.add_argument("port", metavar="PORT", help="the port's id")
+    _finish(detach, _detach_port, yes=True)
 
 
 def _finish(parser: argparse.ArgumentParser, run: Any, *, yes: bool = False) -> None:
@@ -152,10 +203,36 @@ def _delete_ip(asked: argparse.Namespace) -> Exit:
     return _change(asked, "DELETE_IP", ip=asked.ip)
 
 
+_PORT_FIELDS = ("port", "mac", "ip", "cidr", "gateway", "mtu", "addresses")
+
+
+def _attach_port(asked: argparse.Namespace) -> Exit:
+    names = ("name", "key", "subnet", "network", "ip", "addresses", "security_groups")
+    given = {name: getattr(asked, name) for name in names}
+    message = {"action": "ATTACH_PORT", **{k: v for k, v in given.items() if v is not None}}
+    result = _sent(asked, message)
+    if options.wants_json(asked):
+        output.show_json(result.answer)
+        return Exit.OK if result.ok else Exit.FAIL
+    if not result.ok:
+        return sending.refused(asked, result)
+    output.show_fields((name, _short(result.answer.get(name))) for name in _PORT_FIELDS)
+    return Exit.OK
+
+
+def _detach_port(asked: argparse.Namespace) -> Exit:
+    if not asked.yes:
+        what = f"Take port {output.plain(asked.port)} from {output.plain(asked.name)}?"
+        confirm("detach cannot be undone", what)
+    return _change(asked, "DETACH_PORT", name=asked.name, port=asked.port)
+
+
+def _sent(asked: argparse.Namespace, message: Mapping[str, Any]) -> Result:
+    return sending.send(asked, message, timeout=CHANGE_TIMEOUT, response_field=RESPONSE_FIELD)
+
+
 def _change(asked: argparse.Namespace, action: str, **fields: str) -> Exit:
-    result = sending.send(
-        asked, {"action": action, **fields}, timeout=CHANGE_TIMEOUT, response_field=RESPONSE_FIELD
-    )
+    result = _sent(asked, {"action": action, **fields})
     if options.wants_json(asked):
         output.show_json(result.answer)
         return Exit.OK if result.ok else Exit.FAIL
@@ -166,7 +243,32 @@ def _change(asked: argparse.Namespace, action: str, **fields: str) -> Exit:
     return Exit.OK
 
 
+_LISTED = ("name", "addr", "state", "delivered", "ports")
+
+
+def _list_cloud(asked: argparse.Namespace) -> Exit:
+    result = _sent(asked, {"action": "LIST_DEVICES"})
+    if not result.ok:
+        return sending.refused(asked, result)
+    devices = result.answer.get("devices") or []
+    if options.wants_json(asked):
+        output.show_json(devices)
+        return Exit.OK
+    for one in devices:
+        one["delivered"] = "yes" if one.get("delivered") else "no"
+        one["ports"] = _short([port.get("ip") for port in one.get("ports") or []])
+    output.show_table(_LISTED, ([one.get(name) for name in _LISTED] for one in devices))
+    return Exit.OK
+
+
+def _short(value: object) -> object:
+    """A list as words with commas between; nothing where it is empty."""
+    return (", ".join(map(str, value)) or None) if isinstance(value, list) else value
+
+
 def _list(asked: argparse.Namespace) -> Exit:
+    if asked.cloud:
+        return _list_cloud(asked)
     settings = options.settings(asked)
     basename = asked.basename or settings.mgm.node_basename
     servers, tls = options.servers(settings)

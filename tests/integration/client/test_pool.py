@@ -78,6 +78,34 @@ def test_a_floating_ip_goes_through_its_life(named: Libra) -> None:
     assert named("pool", "delete", name, "--yes").code == 0
 
 
+def test_a_port_goes_through_its_life_and_the_clouds_own_list_has_it(named: Libra) -> None:
+    name = named("pool", "build", "--json").json["name"]
+    attach = ("pool", "port", "attach", name, "my-vip")
+    shown = named(*attach, "--address", "192.0.2.7", "--address", "2001:db8::7")
+    assert (shown.code, shown.err) == (0, "")
+    fields = dict(line.split(maxsplit=1) for line in shown.out.splitlines())
+    assert fields["addresses"] == "192.0.2.7, 2001:db8::7"
+    assert fields["cidr"] == "198.51.100.0/24"
+    # The same key is the same port
+    again = named(*attach, "--json").json
+    assert (again["port"], again["mac"]) == (fields["port"], fields["mac"])
+    # And the list of the cloud has device and port, for people and for programs
+    line = next(
+        line for line in named("pool", "list", "--cloud").out.splitlines() if line.startswith(name)
+    )
+    assert line.split() == [name, "198.51.100.7", "active", "yes", fields["ip"]]
+    listed = rows(named("pool", "list", "--cloud", "--json"))
+    (device,) = [one for one in listed if one["name"] == name]
+    assert [one["key"] for one in device["ports"]] == ["my-vip"]
+    # It is not taken away unasked for
+    assert named("pool", "port", "detach", name, fields["port"]).code == 2
+    detached = named("pool", "port", "detach", name, fields["port"], "--yes")
+    assert (detached.code, detached.out) == (0, "DETACH_PORT: PASS\n")
+    refused = named("pool", "port", "attach", "no-such-device", "k")
+    assert (refused.code, "FAIL (not_found)" in refused.err) == (1, True)
+    assert named("pool", "delete", name, "--yes").code == 0
+
+
 def test_a_failure_is_told_in_words_with_its_code(named: Libra) -> None:
     refused = named("pool", "build", "--flavor", "unknown")
     assert (refused.code, refused.out) == (1, "")
