@@ -82,6 +82,11 @@ class BinaryTalk:
         if out:
             self._link.to_client(bytes(out))
 
+    def dismiss(self, reason: str) -> None:
+        """Say why, unless a packet of gearmand's is under way."""
+        if not self._responses.left:
+            self._link.to_client(error(rules.CODE, reason))
+
     def _judge(self, asked: Packet) -> bool:
         """Whether a packet passes; if not, the client has been told."""
         refusal = rules.refusal_of(self._link.who, asked)

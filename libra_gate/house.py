@@ -163,7 +163,7 @@ class House:
         if not connection.leaving:
             self.counters.cut_off += 1
             self.say(peer.identity, "cut off", f"{peer.identity} is cut off: {fault}")
-            connection.end(fault)
+            connection.dismiss(fault)
 
     def _moved(self, server: HostPort) -> None:
         for connection in tuple(self._admitted):

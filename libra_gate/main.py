@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from libra_common.daemon import Daemon, Readiness
 from libra_common.errors import LibraError, SettingsError
 from libra_common.exits import exit_code_of
+from libra_common.health import Subject
 from libra_common.settings import Settings, load
 from libra_gate.counters import Counters
+from libra_gate.health import GateHealth
 from libra_gate.server import GateServer, materials
 
 LOG = logging.getLogger(__name__)
@@ -30,6 +32,7 @@ class GateDaemon(Daemon):
             settings=settings.default,
             pid_file=settings.gate.pid,
             stop_timeout=settings.gate.stop_timeout + 2.0,
+            health=settings.gate.health,
         )
         self.counters = Counters()
         """What is counted; may be read from any thread, by `snapshot`."""
@@ -69,6 +72,15 @@ class GateDaemon(Daemon):
         """Let nobody in any more, wait for the answers under way, and go."""
         if self._server is not None:
             self._server.stop(0.0 if fast else float(self._in_force.gate.stop_timeout))
+
+    def subject(self) -> Subject:
+        """What /readyz and /metrics tell of the gate."""
+        return GateHealth(
+            counters=self.counters,
+            readiness=self.readiness,
+            connections=lambda: 0 if self._server is None else self._server.connections,
+            certificate=self._in_force.gate.ssl_cert,
+        )
 
     def readiness(self) -> Readiness:
         """Serving once it listens, ready once a gearmand answers."""

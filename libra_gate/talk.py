@@ -65,3 +65,6 @@ class Talk(Protocol):
 
     def from_server(self, data: bytes) -> None:
         """Take what gearmand said. Raises packets.Malformed."""
+
+    def dismiss(self, reason: str) -> None:
+        """Tell the client why its connection ends."""

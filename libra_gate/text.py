@@ -68,3 +68,8 @@ class TextTalk:
         if answering.done:
             self._answering = None
             self._link.go_on()
+
+    def dismiss(self, reason: str) -> None:
+        """Say why, unless an answer is under way."""
+        if self._answering is None:
+            self._link.to_client(admin.refusal(reason))
