@@ -1,7 +1,7 @@
 """How HAProxy and its keeper come to run as an ordinary user with one capability.
 
 `setpriv` (util-linux, essential in Debian) does what would need ctypes here. A daemon that is no
-root already starts them as itself.
+root already starts them as itself, but hands on nothing of what it may do besides.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Identity:
         """The words before a command that make it run as this identity, with low ports only."""
         there = ["nsenter", f"--net=/run/netns/{self.netns}", "--"] if self.netns else []
         if self.user is None or self.group is None:
-            return there
+            return [*there, *leaving_behind(ambient_capabilities())]
         return [
             *there,
             "setpriv",
@@ -44,6 +44,25 @@ class Identity:
             "--no-new-privs",
             "--",
         ]
+
+
+def leaving_behind(ambient: int) -> list[str]:
+    """The words before a command that keep it from `ambient` capabilities, a bit for each.
+
+    That for low ports goes on. Pure.
+    """
+    if not ambient & ~(1 << _CAPABILITY_BIT):
+        return []
+    kept = f",{_CAPABILITY}" if ambient >> _CAPABILITY_BIT & 1 else ""
+    return ["setpriv", f"--inh-caps=-all{kept}", f"--ambient-caps=-all{kept}", "--"]
+
+
+def ambient_capabilities() -> int:
+    """What this process hands on to whatever it executes, a bit for each capability."""
+    found = re.search(
+        r"^CapAmb:\s+([0-9a-f]+)$", Path("/proc/self/status").read_text(), re.MULTILINE
+    )
+    return int(found[1], 16) if found else 0
 
 
 def may_listen_on_low_ports(pid: int) -> bool:

@@ -14,7 +14,7 @@ import pytest
 
 from libra_pool_mgm.clouds.base import Device, FixedIp, Port, PortWish
 from libra_pool_mgm.clouds.errors import BadRequest, Conflict, NoCapacity, NotFound
-from tests.integration.local.test_agents import answers, ask
+from tests.integration.local.test_agents import answers, ask, status
 from tests.support.backends import HttpBackend
 from tests.support.balancer_text import balancer_text
 from tests.support.device_agent import Controller
@@ -107,6 +107,11 @@ def test_a_vip_that_the_amphora_api_configured_is_reached_from_the_outer_namespa
     # Then who is in the outer namespace reaches both, and the port's own address
     assert [site.get(ip).body for ip in (VIP, VIP6)] == [b"web", b"web"]
     curl(site, f"http://{VIP}/")
+    # And HAProxy has nothing of what the agent may do
+    if site.user != "root":
+        engines = [pid for pid, words in site.processes().items() if "haproxy.cfg" in words]
+        assert engines
+        assert {int(status(pid, "CapEff"), 16) for pid in engines} == {0}
     # And each is answered for by the port, not by the device's other interface
     assert neighbour(site, VIP) == answer["mac"]
     # And towards members the same: a second port, plugged

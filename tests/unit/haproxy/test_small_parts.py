@@ -31,7 +31,7 @@ from libra_haproxy.errors import (
 from libra_haproxy.leaving import Leaving
 from libra_haproxy.model import LoadBalancer, Model, Protocol, Server
 from libra_haproxy.ports import Listen, refuse_unusable
-from libra_haproxy.privileges import identity, may_listen_on_low_ports
+from libra_haproxy.privileges import identity, leaving_behind, may_listen_on_low_ports
 from libra_haproxy.readings import ServerRow, UnexpectedAnswer, parse_processes
 from libra_haproxy.runtime import Worker, ask
 from libra_haproxy.text_check import complaints
@@ -120,6 +120,24 @@ def test_an_unknown_user_or_group_is_named() -> None:
         identity(user="nobody-of-that-name", group="")
     with pytest.raises(StartFailed, match="no-such-group"):
         identity(user="nobody", group="no-such-group")
+
+
+@pytest.mark.parametrize(
+    ("ambient", "caps"),
+    [
+        (0, None),
+        (1 << 10, None),
+        (1 << 12 | 1 << 13, "-all"),
+        (1 << 10 | 1 << 12, "-all,+net_bind_service"),
+    ],
+)
+def test_haproxy_gets_of_a_daemons_own_rights_only_that_for_low_ports(
+    ambient: int, caps: str | None
+) -> None:
+    words = (
+        [] if caps is None else ["setpriv", f"--inh-caps={caps}", f"--ambient-caps={caps}", "--"]
+    )
+    assert leaving_behind(ambient) == words
 
 
 def test_a_haproxy_that_cannot_be_looked_for_is_missing() -> None:
