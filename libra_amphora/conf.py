@@ -83,6 +83,7 @@ class OwnSettings:
     user: str
     group: str
     stop_timeout: int
+    health: Path | HostPort | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 
 from libra_common.settings import values
+from libra_common.settings.health_rows import HELP
 from libra_common.settings.sections import Setting
 from libra_common.settings.table import TABLE as COMMON
 
@@ -262,6 +263,13 @@ TABLE: tuple[Setting, ...] = (
         kind=values.Account(words="name of a group"),
         default="haproxy",
         help="The group HAProxy runs as when the agent runs as root; else the agent's own.",
+    ),
+    Setting(
+        section="libra_amphora",
+        name="health",
+        kind=values.Loopback(),
+        default="",
+        help=HELP,
     ),
     Setting(
         section="libra_amphora",

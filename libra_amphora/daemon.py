@@ -27,6 +27,7 @@ class AmphoraDaemon(Daemon):
             settings=settings.default,
             pid_file=settings.own.pid,
             stop_timeout=settings.own.stop_timeout,
+            health=settings.own.health,
         )
         self._in_force = settings
         self._reread = reread

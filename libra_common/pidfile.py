@@ -127,6 +127,9 @@ class PidFile:
             # Emptied first: a crash in between leaves an empty file, which is as good as none,
             # where a short pid over a longer one would leave garbage.
             os.ftruncate(fd, 0)
+            # Whoever asks for the status may read it, whatever umask the daemon lives by.
+            with contextlib.suppress(OSError):  # somebody else made it
+                os.fchmod(fd, 0o644)
             os.pwrite(fd, b"%d\n" % os.getpid(), 0)
         except OSError as error:
             raise PidFileError(f"{self.path}: cannot write: {error.strerror}") from None

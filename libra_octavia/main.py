@@ -50,6 +50,7 @@ class OctaviaDaemon(Daemon):
             settings=settings.default,
             pid_file=settings.octavia.pid,
             stop_timeout=settings.octavia.stop_timeout,
+            health=settings.octavia.health,
         )
         self._in_force = settings
         self._reread = reread

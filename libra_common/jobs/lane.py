@@ -95,7 +95,7 @@ class Lane:
         self._open_session = open_session
         self._stop_asked = stop
         self._on_busy = on_busy
-        self._wake = wake
+        self.wake = wake
         self._clock = clock
         self._chance = chance
         self._session: Session | None = None
@@ -232,7 +232,7 @@ class Lane:
             self._answered()
             return found
         self._late = (job, found)
-        found.add_done_callback(lambda _: self._wake())
+        found.add_done_callback(lambda _: self.wake())
         return None
 
     def answer(self) -> bytes | None:

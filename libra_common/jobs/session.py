@@ -20,6 +20,7 @@ from gearman.worker import GearmanWorker
 from gearman.worker_handler import GearmanWorkerCommandHandler
 
 from libra_common.jobs.vigil import Verdict, Vigil
+from libra_common.jobs.watch import Watch
 from libra_common.jobs.wire import Connection
 
 _log = logging.getLogger(__name__)
@@ -57,9 +58,14 @@ class _Commands(GearmanWorkerCommandHandler):  # type: ignore[misc]  # pygearman
         self._release_job_lock()
         self._sleep()
 
+    def take_place(self) -> None:
+        """Sleep at last, having rested."""
+        self._sleep()
+
     def _sleep(self) -> None:
         # Without PRE_SLEEP the server does not count on this worker any more.
-        if not self.connection_manager.stopping():
+        session = self.connection_manager
+        if not session.stopping() and session.sleeps():
             super()._sleep()
 
 
@@ -69,7 +75,8 @@ class Session(GearmanWorker):  # type: ignore[misc]  # pygearman carries no type
     `serve` answers a job (pygearman's object) or gives None, for later; it must not raise.
     `answer` gives a late answer once it is there, None until then. `stopping` says whether to come
     to an end. `on_registered` is called once, when the server has shown that it took the
-    registration. `vigil` is fresh and on `clock`'s time.
+    registration. `vigil` is fresh and on `clock`'s time. `watch` is that of the server's slots,
+    `wake` has this one given a turn.
     """
 
     command_handler_class = _Commands
@@ -85,6 +92,8 @@ class Session(GearmanWorker):  # type: ignore[misc]  # pygearman carries no type
         stopping: Callable[[], bool],
         on_registered: Callable[[], None],
         vigil: Vigil,
+        watch: Watch,
+        wake: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
@@ -97,6 +106,9 @@ class Session(GearmanWorker):  # type: ignore[misc]  # pygearman carries no type
         self._on_registered = on_registered
         self._registered = False
         self._vigil = vigil
+        self._watch = watch
+        self._wake = wake
+        self._called = False  # to the place of another
         self._clock = clock
         self._echoes_sent = 0
         self._echoes_heard = 0
@@ -117,6 +129,7 @@ class Session(GearmanWorker):  # type: ignore[misc]  # pygearman carries no type
 
     def close(self) -> None:
         """Close the connection; a job that it had goes back to the server's queue."""
+        self._watch.leaves(self)
         self.shutdown()
 
     # What its carrier asks
@@ -131,7 +144,9 @@ class Session(GearmanWorker):  # type: ignore[misc]  # pygearman carries no type
 
     def wait(self) -> float:
         """Seconds after which a turn is due even though nothing came."""
-        return 0.0 if self._connection.pending() else self._vigil.wait(self._clock())
+        if self._called or self._connection.pending():
+            return 0.0
+        return self._vigil.wait(self._clock())
 
     def turn(self, *, readable: bool) -> None:
         """Do what can be done without waiting.
@@ -139,6 +154,9 @@ class Session(GearmanWorker):  # type: ignore[misc]  # pygearman carries no type
         Raises pygearman's errors when the connection breaks or the server speaks nonsense.
         """
         connection = self._connection
+        if self._called:
+            self._called = False
+            self.connection_to_handler_map[connection].take_place()
         if self._late is not None and (answer := self._answer()) is not None:
             job, self._late = self._late, None
             self._send(job, answer)
@@ -202,10 +220,21 @@ class Session(GearmanWorker):  # type: ignore[misc]  # pygearman carries no type
             self._registered = True
             self._on_registered()
 
+    # Sleep
+
+    def sleeps(self) -> bool:
+        """Whether to sleep, now that there is nothing to do; else this rests until it is called."""
+        return self._watch.sleeps(self, self._call)
+
+    def _call(self) -> None:
+        self._called = True
+        self._wake()
+
     # Jobs
 
     def on_job_execute(self, current_job: GearmanJob) -> bool:
         """Have a job answered with WORK_COMPLETE, whatever happens; False if that comes later."""
+        self._watch.leaves(self)
         answer = self._serve(current_job)
         if answer is None:
             self._late = current_job

@@ -17,6 +17,7 @@ from libra_common.jobs.lane import REGISTERED, Answering, Lane, LaneState, LaneS
 from libra_common.jobs.servers import GearmanServer, TlsFiles
 from libra_common.jobs.session import Session
 from libra_common.jobs.vigil import Vigil
+from libra_common.jobs.watch import Watch
 from libra_common.jobs.wire import Connection
 
 _log = logging.getLogger(__name__)
@@ -69,7 +70,8 @@ class JobWorker:
     wait for anything: it returns a future.
 
     With `max_slots` above `slots`, another slot opens at a server whenever fewer than two are
-    idle there, so that short jobs do not wait behind long ones; it stays open.
+    idle there, so that short jobs do not wait behind long ones; it stays open. Two of the idle
+    ones wait for the server's call, the others for one of them to have work.
 
     A connection silent for `probe_idle` seconds is probed, and given up when nothing comes for
     `probe_patience` seconds. `clock` is monotonic seconds; `chance` gives 0 to 1 for the jitter
@@ -124,6 +126,7 @@ class JobWorker:
         self._chance = chance
         self._stop = threading.Event()
         self._started = False
+        self._watches = {server: Watch() for server in self._servers}
         self._growing = threading.Lock()
         self._lanes: tuple[Lane, ...] = ()
         self._carriers: tuple[Carrier, ...] = ()
@@ -226,6 +229,8 @@ class JobWorker:
             stopping=self._stop.is_set,
             on_registered=lane.registered,
             vigil=Vigil(self._probe_idle, self._probe_patience, self._clock()),
+            watch=self._watches[lane.server],
+            wake=lane.wake,
             clock=self._clock,
         )
 
