@@ -26,11 +26,11 @@ fail() {
 # Whether a living daemon holds the lock; its number is in $pid then.
 running() {
     pid=
-    [ -e "$PIDFILE" ] || return 1
-    if flock --nonblock --shared "$PIDFILE" true 2>/dev/null; then
+    # Opened to be read alone, or flock would make a file that vanishes just now.
+    if { flock --nonblock --shared 9; } 2>/dev/null 9<"$PIDFILE"; then
         return 1
     fi
-    read -r pid <"$PIDFILE" || true
+    { read -r pid || true; } 2>/dev/null <"$PIDFILE" || true
     case $pid in
     '' | *[!0-9]*) return 1 ;;
     esac
