@@ -152,7 +152,7 @@ class Reconciler:
             why = self._told(name, refused)
         # Whoever slept here must not report what another has changed since.
         self._leases.renew(lease)
-        if tree is not None:
+        if tree is not None and statuses:
             self._octavia.report(statuses)
         self._finish(lease, decision, found, why)
 

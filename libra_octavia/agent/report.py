@@ -14,7 +14,7 @@ from octavia_lib.common import constants
 
 from libra_octavia.agent.decide import Decision
 from libra_octavia.agent.index import Index
-from libra_octavia.inventory import Intent, Kind, Operation
+from libra_octavia.inventory import Kind, Operation
 
 Statuses = Mapping[str, list[dict[str, str]]]
 """As octavia-lib's `update_loadbalancer_status` takes it."""
@@ -47,9 +47,7 @@ def done(decision: Decision, found: Index, *, refused: Collection[str] = ()) -> 
             return str(constants.DELETED)
         return str(constants.ERROR if name in not_served else constants.ACTIVE)
 
-    # How an object works that nobody has changed is for its device to say.
-    changed = (one for one in decision.serve if one.operation is not Operation.SYNC)
-    served = set(_touched(changed, found)) - decision.without - not_served
+    served = set(_touched(decision, found)) - decision.without - not_served
     return _statuses(found, {name: word(name) for name in found.objects}, operating=served)
 
 
@@ -57,8 +55,12 @@ def failed(decision: Decision, found: Index) -> Statuses:
     """It cannot be done: what was asked for is ERROR, and all else serves on as it was.
 
     With the load balancer itself what is in it is ERROR too where it was to be made or to go.
+    Where nobody asked for a change there is nothing to say: Octavia would let nobody change a
+    load balancer that is ERROR.
     """
-    touched = set(_touched(decision.serve, found)) | decision.without
+    if all(intent.operation is Operation.SYNC for intent in decision.serve):
+        return {}
+    touched = set(_touched(decision, found)) | decision.without
     return _statuses(
         found,
         {name: constants.ERROR if name in touched else constants.ACTIVE for name in found.objects},
@@ -66,14 +68,17 @@ def failed(decision: Decision, found: Index) -> Statuses:
     )
 
 
-def _touched(intents: Iterable[Intent], found: Index) -> Iterable[str]:
+def _touched(decision: Decision, found: Index) -> Iterable[str]:
     """The objects that were made or changed."""
-    for intent in intents:
+    for intent in decision.serve:
         match intent.operation:
             case Operation.CREATE:
                 yield from found.with_all_below(intent.object_id)
             case Operation.BATCH:
                 yield from (name for name in intent.changed["members"] if name in found)
+            case Operation.SYNC:
+                # How an object works that nobody has changed is for its device to say.
+                pass
             case _:
                 yield from (name for name in (intent.object_id,) if name in found)
 

@@ -56,11 +56,15 @@ def test_one_that_octavia_does_not_have_is_dropped_in_time() -> None:
     assert decide([old], NOTHING, commit_timeout=30).drop == (old,)
 
 
-def test_one_that_cannot_be_served_is_an_error_and_the_rest_as_it_was() -> None:
+def test_one_that_cannot_be_served_is_left_as_it_is() -> None:
     decision = decide([SYNC], FOUND, commit_timeout=30)
-    said = [row for rows in report.failed(decision, FOUND).values() for row in rows]
+    assert report.failed(decision, FOUND) == {}
+    # And only what was asked for beside it is an error
+    update = intent(Operation.UPDATE, 2, kind=Kind.LISTENER, object_id="l", changed={"name": ""})
+    both = decide([SYNC, update], FOUND, commit_timeout=30)
+    said = [row for rows in report.failed(both, FOUND).values() for row in rows]
     status = {row["id"]: row["provisioning_status"] for row in said}
-    assert status == {"lb": "ERROR", "l": "ACTIVE", "p": "ACTIVE", "m": "ACTIVE"}
+    assert status == {"lb": "ACTIVE", "l": "ERROR", "p": "ACTIVE", "m": "ACTIVE"}
 
 
 def test_together_with_a_call_that_calls_words_are_told() -> None:
