@@ -16,12 +16,21 @@ from tests.support.ports import free_port
 from tests.support.traffic import get, refused
 from tests.support.wait import until
 
-AT_RUN_TIME = ["before_write", "after_rename", "after_runtime", "after_confirm"]
+AT_RUN_TIME = [
+    "before_write",
+    "after_text_rename",
+    "during_runtime",
+    "after_state_rename",
+    "after_rename",
+    "after_runtime",
+    "after_confirm",
+]
 
 STEPS = [
     "before_write",
     "after_write",
     "after_check",
+    "after_text_rename",
     "after_state_rename",
     "after_rename",
     "before_reload",
