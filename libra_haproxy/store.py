@@ -17,6 +17,7 @@ brought into force is replaced by the good pair.
 from __future__ import annotations
 
 import fcntl
+import functools
 import json
 import os
 from pathlib import Path
@@ -251,10 +252,12 @@ class Store:
         sync(self._directory)
 
 
+@functools.lru_cache(maxsize=64)
 def _new(path: Path) -> Path:
     return path.with_name(path.name + ".new")
 
 
+@functools.lru_cache(maxsize=64)
 def _good(path: Path) -> Path:
     return path.with_name(path.name + ".good")
 
