@@ -50,6 +50,7 @@ SUBNET = "6f3c2f76-94a5-4d5d-8f5f-5c8d1a1b9d01"
 
 MEMBERS_SUBNET = "6f3c2f76-94a5-4d5d-8f5f-5c8d1a1b9d02"
 
+HEARTBEAT_KEY = "a-key-of-the-tests-of-octavia"
 FLOATING = "203.0.113.128/25"
 
 _ONE = {"healthmonitors": "healthmonitor", "l7policies": "l7policy"}
@@ -201,7 +202,7 @@ class OctaviaCloud:
                 "pid": self.folder / f"{name}.pid",
                 "ca_dir": self.folder / "ca",
                 "device_boot_timeout": 60,
-                "heartbeat_key": "a-key-of-the-tests-of-octavia",
+                "heartbeat_key": HEARTBEAT_KEY,
                 "heartbeat_bind": f"{GATEWAY}:5555" if name == "agent" else "127.0.0.1:5556",
                 "heartbeat_controllers": f"{GATEWAY}:5555",
                 **self._octavia,

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from libra_common.jobs import JobClient, parse_server
+from libra_octavia.devices.certificates import Certificates
+from libra_octavia.inventory import Device, Devices
 from libra_octavia.inventory.tables import certificates, devices, intents, load_balancers, ports
 from tests.support import netns
 from tests.support.backends import HttpBackend
-from tests.support.octavia_cloud import MEMBERS_SUBNET, SUBNET, OctaviaCloud, Refused
+from tests.support.octavia_cloud import HEARTBEAT_KEY, MEMBERS_SUBNET, SUBNET, OctaviaCloud, Refused
 from tests.support.traffic import get, refused
 from tests.support.wait import until
 
@@ -262,6 +266,43 @@ def test_a_device_that_was_deleted_behind_our_back_is_built_anew(
     (after,) = cloud.known_devices(whole.id)
     assert after.name != before.name
     assert bodies(whole.vip) == {"one", "two"}
+
+
+def test_a_devices_certificate_is_renewed_before_it_ends(cloud: OctaviaCloud, whole: Whole) -> None:
+    (device,) = cloud.known_devices(whole.id)
+    known = Devices(cloud.database)
+    (first,) = known.certificates(device.name)
+    assert shown_serial(cloud, device) == first.serial
+    with cloud.database.write() as connection:
+        soon = update(certificates).values(not_after=time.time() + 3600)
+        connection.execute(soon.where(certificates.c.serial == first.serial))
+    until(lambda: len(known.certificates(device.name)) == 2, "another one is made", 60)
+    until(lambda: shown_serial(cloud, device) != first.serial, "the device shows it", 60)
+    assert shown_serial(cloud, device) == known.certificates(device.name)[0].serial
+    # And it is still the device that the agent speaks to
+    cloud.update(f"listeners/{whole.listener}", connection_limit=2000)
+    assert bodies(whole.vip) == {"one", "two"}
+
+
+def shown_serial(cloud: OctaviaCloud, device: Device) -> str:
+    """The serial number of the certificate that a device shows."""
+    mine = Certificates(folder=cloud.folder / "ca", days=90, devices=Devices(cloud.database))
+    assert device.address
+    assert device.amphora_id
+    raw = socket.create_connection((device.address, 9443), 10)
+    with mine.context().wrap_socket(raw, server_hostname=device.amphora_id) as connection:
+        found = connection.getpeercert() or {}
+    return str(found["serialNumber"]).lower().lstrip("0")
+
+
+def test_no_secret_is_in_a_log(cloud: OctaviaCloud, whole: Whole) -> None:
+    assert bodies(whole.vip) == {"one", "two"}
+    logs = [cloud.pool.log, *cloud.folder.glob("*.log"), *cloud.folder.glob("d/*/log/*")]
+    logs += cloud.api.folder.glob("*.log")
+    said = "".join(path.read_text(errors="replace") for path in logs if path.is_file())
+    assert "BUILD_DEVICE" in said
+    assert "PRIVATE KEY" not in said
+    assert HEARTBEAT_KEY not in said
 
 
 def test_what_is_refused_changes_nothing(cloud: OctaviaCloud, whole: Whole) -> None:
