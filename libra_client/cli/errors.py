@@ -34,6 +34,14 @@ class BadArgument(LibraError):
     code = "bad_argument"
 
 
+_BY_CODE = {
+    "bad_authority": Exit.BAD_FILE,
+    "refused_certificate": Exit.USAGE,
+    "unknown_serial": Exit.USAGE,
+}
+"""The errors of `libra_common.authority`, which not every installation can import."""
+
+
 def exit_of(error: LibraError) -> Exit:
     """The exit code with which a command that failed with `error` ends."""
     if isinstance(error, BadFile):
@@ -42,4 +50,4 @@ def exit_of(error: LibraError) -> Exit:
         return Exit.USAGE
     if isinstance(error, JobError | BadAnswer):
         return Exit.NO_ANSWER
-    return Exit.SOFTWARE
+    return _BY_CODE.get(error.code, Exit.SOFTWARE)

@@ -14,7 +14,10 @@ class Exit(enum.IntEnum):
     FAIL = 1, "the node answered FAIL; the reason is on standard error"
     USAGE = 2, "wrong command line or settings, or not confirmed; nothing was sent"
     NO_ANSWER = 3, "no usable answer: no gearman server, no node of that name, or not in time"
-    BAD_FILE = 4, "FILE cannot be read, or a node would refuse it; nothing was sent"
+    BAD_FILE = (
+        4,
+        "FILE cannot be read, or a node would refuse it, or no folder of ca; nothing was sent",
+    )
     NOT_CHECKED = 5, "validate only: FILE is good as far as seen, but HAProxy could not be asked"
     NO_OUTPUT = 6, "the output could not be written; what was asked for may have been done"
     SOFTWARE = 70, "a fault in Libra itself; the traceback is on standard error"

@@ -11,7 +11,18 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import entry_points
 
-from libra_client.cli import archive, changes, options, output, pool, questions, schema, validate
+from libra_client.cli import (
+    archive,
+    ca,
+    changes,
+    options,
+    output,
+    pool,
+    questions,
+    schema,
+    status,
+    validate,
+)
 from libra_client.cli.errors import exit_of
 from libra_client.cli.exits import Exit, table
 from libra_common.errors import LibraError
@@ -47,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--version", action="version", version=f"libra {RELEASE}")
     options.add_common(made)
     commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for group in (changes, questions, archive, pool, validate, schema):
+    for group in (changes, questions, status, archive, pool, ca, validate, schema):
         group.add(commands)
     for found in sorted(entry_points(group=COMMANDS), key=lambda one: one.name):
         found.load()(commands)

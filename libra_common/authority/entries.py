@@ -33,6 +33,12 @@ class Entry:
     not_after: datetime.datetime
     revoked: datetime.datetime | None
 
+    @property
+    def days(self) -> float:
+        """How long it was made for, in days."""
+        seconds = (self.not_after - self.not_before - issuing.SKEW).total_seconds()
+        return max(1.0, seconds) / 86400
+
 
 def read(path: Path, revoked: Mapping[str, datetime.datetime]) -> Entry:
     """Read one; raises AuthorityError."""
