@@ -135,6 +135,8 @@ def _ciphers(fields: Fields) -> tuple[str | None, str | None]:
     names = [name for name in text.split(":") if name]
     suites = [name for name in names if name.startswith("TLS_")]
     others = ":".join(name for name in names if name not in suites)
+    if text and not names:
+        fields.fault("tls_ciphers", "names no cipher")
     if unknown := [name for name in suites if name not in _SUITES]:
         fields.fault("tls_ciphers", f"{unknown[0]!r} is no cipher of TLS 1.3")
     if others:

@@ -78,8 +78,8 @@ class HttpBackend:
 class EchoBackend:
     """Sends back every byte of a TCP connection."""
 
-    def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self._listener = socket.create_server((host, 0), backlog=64)
         self.port = int(self._listener.getsockname()[1])
         self.accepted = 0
 

@@ -12,11 +12,11 @@ class HealthBackend:
     HTTP/1.0 and one request for each connection.
     """
 
-    def __init__(self, name: str, status: int = 200) -> None:
+    def __init__(self, name: str, status: int = 200, host: str = "127.0.0.1") -> None:
         self.name = name
         self.status = status
         self.asked: list[str] = []
-        self._listening = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._listening = socket.create_server((host, 0), backlog=64)
         self.port = int(self._listening.getsockname()[1])
 
     @property

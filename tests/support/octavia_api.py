@@ -52,7 +52,8 @@ amphora_driver = amphora_noop_driver
 image_driver = image_noop_driver
 volume_driver = volume_noop_driver
 [certificates]
-cert_manager = noop_cert_manager
+cert_manager = local_cert_manager
+storage_path = {folder}/secrets
 [oslo_messaging]
 topic = octavia_prov
 """
@@ -155,6 +156,19 @@ class OctaviaApi:
             return None
         (value,) = found.values()
         return dict(value)
+
+    def keep(self, name: str, secret: dict[str, Any] | str) -> None:
+        """Keep a TLS container, or a text, so that calls may refer to it by this name."""
+        kept = self.folder / "secrets"
+        kept.mkdir(exist_ok=True)
+        if isinstance(secret, str):
+            secret = {"certificate": secret, "private_key": ""}
+        (kept / f"{name}.crt").write_text(secret["certificate"])
+        (kept / f"{name}.key").write_text(secret["private_key"])
+        if secret.get("intermediates"):
+            (kept / f"{name}.int").write_text("".join(secret["intermediates"]))
+        if secret.get("passphrase"):
+            (kept / f"{name}.pass").write_text(secret["passphrase"])
 
     def settled(self, path: str, seconds: float = 60.0) -> str:
         """Wait until an object is not PENDING any more; returns its status, DELETED for none."""

@@ -10,8 +10,8 @@ from tests.support.backends import HttpBackend
 class SessionBackend(HttpBackend):
     """Gives each client that has none a session, in the cookie `sid`."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
+    def __init__(self, name: str, host: str = "127.0.0.1") -> None:
+        super().__init__(name, host=host)
         self._sessions = 0
         handler: Any = self._server.RequestHandlerClass
         backend = self

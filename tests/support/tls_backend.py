@@ -30,6 +30,7 @@ class TlsBackend:
         accepts: trustme.CA | None = None,
         protocols: tuple[str, ...] = (),
         newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
+        host: str = "127.0.0.1",
     ) -> None:
         self.name = name
         self.seen: list[tuple[str, str, str | None, str]] = []
@@ -41,7 +42,7 @@ class TlsBackend:
         if accepts is not None:
             accepts.configure_trust(context)
             context.verify_mode = ssl.CERT_REQUIRED
-        self._listening = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._listening = socket.create_server((host, 0), backlog=64)
         self.port = int(self._listening.getsockname()[1])
 
     def __enter__(self) -> TlsBackend:

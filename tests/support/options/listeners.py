@@ -42,7 +42,7 @@ def protocol_tcp(stage: Stage) -> None:
     with stage.connect() as opened:
         opened.sendall(b"\0 any \r\n")
         assert opened.recv(100) == b"\0 any \r\n"
-    stage.simple({"address": "127.0.0.1", "protocol_port": free_port()}, front=TCP, behind=TCP)
+    stage.simple(stage.dead(), front=TCP, behind=TCP)
     with stage.connect() as opened:
         opened.sendall(b"x")
         assert _ended(opened)
@@ -194,13 +194,13 @@ def timeout_member_connect(stage: Stage) -> None:
     stage.simple(web, front=front)
     assert stage.get().body == b"one"
     # A queue that is full: the kernel leaves further connections without an answer.
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+    with socket.create_server((stage.home, 0), backlog=0) as full:
         port = full.getsockname()[1]
         kept = [socket.socket() for _ in range(8)]
         for one in kept:
             one.setblocking(False)
-            one.connect_ex(("127.0.0.1", port))
-        stage.simple({"address": "127.0.0.1", "protocol_port": port}, front=front)
+            one.connect_ex((stage.home, port))
+        stage.simple({"address": stage.home, "protocol_port": port}, front=front)
         assert stage.get().status == 503
         for one in kept:
             one.close()
@@ -218,7 +218,7 @@ def timeout_tcp_inspect(stage: Stage) -> None:
     front = {"timeout_tcp_inspect": 500}
     stage.simple(stage.web("one"), front=front)
     assert stage.get().body == b"one"
-    stage.simple({"address": "127.0.0.1", "protocol_port": free_port()}, front=front)
+    stage.simple(stage.dead(), front=front)
     assert stage.get().status == 503
 
 

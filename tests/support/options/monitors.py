@@ -7,7 +7,6 @@ from typing import Any
 
 from tests.support.options.registry import Refusal, served, unserved
 from tests.support.options.stage import FAST, Stage
-from tests.support.ports import free_port
 from tests.support.wait import until
 
 KIND = "health monitor"
@@ -74,7 +73,7 @@ def type_tls(stage: Stage) -> None:
     fails="one that does not: no request",
 )
 def type_tcp(stage: Stage) -> None:
-    dead = {"address": "127.0.0.1", "protocol_port": free_port()}
+    dead = stage.dead()
     one = stage.web("one")
     stage.simple(one, dead, behind={"healthmonitor": {"type": "TCP", **FAST}})
     until(lambda: stage.bodies(4) == {"one": 4}, "the dead one is out")
@@ -87,8 +86,8 @@ def type_tcp(stage: Stage) -> None:
     fails="one whose host is silent: no request",
 )
 def type_ping(stage: Stage) -> None:
-    one, two = stage.web("one"), stage.web("two", host="127.0.0.2")
-    silent = {"address": "127.0.0.2", "protocol_port": two.port}
+    one = stage.web("one")
+    silent = {"address": stage.silent, "protocol_port": one.port}
     stage.simple(one, silent, behind={"healthmonitor": {"type": "PING", **FAST}})
     until(lambda: stage.bodies(4) == {"one": 4}, "the silent one is out")
 
@@ -109,8 +108,8 @@ for _type in ("UDP-CONNECT", "SCTP"):
 )
 def times(stage: Stage) -> None:
     one = stage.health("one")
-    with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
-        deaf = {"address": "127.0.0.1", "protocol_port": silent.getsockname()[1]}
+    with socket.create_server((stage.home, 0), backlog=64) as silent:
+        deaf = {"address": stage.home, "protocol_port": silent.getsockname()[1]}
         front = {"timeout_member_data": 500}
         monitor = {**HEALTH, "delay": 2, "max_retries": 2, "max_retries_down": 2}
         stage.simple(one, deaf, front=front, behind={"healthmonitor": monitor})

@@ -8,7 +8,6 @@ import socket
 
 from tests.support.options.registry import Refusal, served, unserved
 from tests.support.options.stage import Stage
-from tests.support.ports import free_port
 
 KIND = "pool"
 TCP = {"protocol": "TCP"}
@@ -24,7 +23,7 @@ HTTPS = {"protocol": "HTTPS"}
 def protocol_http(stage: Stage) -> None:
     stage.simple(stage.web("one"))
     assert stage.get().body == b"one"
-    stage.simple({"address": "127.0.0.1", "protocol_port": free_port()})
+    stage.simple(stage.dead())
     assert stage.get().status == 503
 
 
@@ -41,7 +40,7 @@ def protocol_tcp(stage: Stage) -> None:
         with stage.connect() as opened:
             opened.sendall(b"\0any\r\n")
             assert opened.recv(100) == b"\0any\r\n"
-    stage.simple({"address": "127.0.0.1", "protocol_port": free_port()}, front=TCP, behind=HTTPS)
+    stage.simple(stage.dead(), front=TCP, behind=HTTPS)
     with stage.connect() as opened:
         opened.settimeout(15)
         with contextlib.suppress(ConnectionError):
@@ -194,7 +193,7 @@ def sticky_cookie(stage: Stage) -> None:
 def sticky_application(stage: Stage) -> None:
     from tests.support.session_backend import SessionBackend
 
-    webs = [stage.start(SessionBackend(name)) for name in ("one", "two")]
+    webs = [stage.start(SessionBackend(name, stage.home)) for name in ("one", "two")]
     sticky = {"type": "APP_COOKIE", "cookie_name": "sid"}
     stage.simple(*webs, behind={"session_persistence": sticky})
     found = [stage.get() for _ in range(4)]

@@ -32,11 +32,17 @@ FAST = {"delay": 1, "timeout": 1, "max_retries": 1, "max_retries_down": 1}
 
 
 class Stage:
-    """What a proof has. Load balancers serve at `host`; clients come from `near` or `far`."""
+    """What a proof has. Load balancers serve at `host`; clients come from `near` or `far`.
+
+    Members are at `home` and `home6` (empty for none); nobody answers at `silent`.
+    """
 
     host = "127.0.0.1"
     near = "127.0.0.1"
     far = "127.0.0.2"
+    home = "127.0.0.1"
+    home6 = "::1"
+    silent = "127.0.0.2"
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -48,30 +54,34 @@ class Stage:
 
     # -- what is behind ------------------------------------------------------------------------
 
-    def web(self, name: str, host: str = "127.0.0.1") -> HttpBackend:
+    def web(self, name: str, host: str | None = None) -> HttpBackend:
         """A web server that says its name."""
-        return self._open.enter_context(HttpBackend(name, host=host))
+        return self._open.enter_context(HttpBackend(name, host=host or self.home))
 
     def echo(self) -> EchoBackend:
         """A server that sends back what it gets."""
-        return self._open.enter_context(EchoBackend())
+        return self._open.enter_context(EchoBackend(self.home))
 
     def tls(self, name: str, **options: Any) -> TlsBackend:
         """A web server by TLS."""
-        return self._open.enter_context(TlsBackend(name, **options))
+        return self._open.enter_context(TlsBackend(name, host=self.home, **options))
 
     def health(self, name: str, status: int = 200) -> HealthBackend:
         """A web server whose health can be said."""
-        return self._open.enter_context(HealthBackend(name, status))
+        return self._open.enter_context(HealthBackend(name, status, self.home))
 
     def start(self, backend: B) -> B:
         """Any other."""
         self._open.enter_context(backend)  # type: ignore[arg-type]
         return backend
 
+    def dead(self) -> Body:
+        """A member that is dead."""
+        return {"address": self.home, "protocol_port": free_port(self.home)}
+
     def member(self, backend: Any, **fields: Any) -> Body:
         """A backend as a member."""
-        return {"address": "127.0.0.1", "protocol_port": backend.port, **fields}
+        return {"address": self.home, "protocol_port": backend.port, **fields}
 
     # -- the load balancer ---------------------------------------------------------------------
 

@@ -1,0 +1,101 @@
+"""Each option by a real Octavia: through REST and the address of a device, or refused by REST."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from libra_octavia.inventory.tables import intents
+from tests.support.octavia_cloud import OctaviaCloud, Refused
+from tests.support.octavia_tls import container
+from tests.support.options import OPTIONS, Option
+from tests.support.options.cloud_stage import CloudStage
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+PROVED = list({option.proof: option for option in OPTIONS if option.proof}.values())
+REFUSED = list(
+    {
+        (option.kind, str(option.refusal.fields)): option for option in OPTIONS if option.refusal
+    }.values()
+)
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[OctaviaCloud]:
+    with OctaviaCloud() as running:
+        running.api.keep("www", container("www.example.org"))
+        yield running
+
+
+@pytest.fixture
+def stage(cloud: OctaviaCloud) -> Iterator[CloudStage]:
+    opened = CloudStage(cloud)
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("option", PROVED, ids=str)
+def test_an_option_serves_what_it_should_and_nothing_else(
+    option: Option, stage: CloudStage
+) -> None:
+    assert option.proof is not None
+    option.proof(stage)
+
+
+@pytest.fixture(scope="module")
+def places(cloud: OctaviaCloud) -> Iterator[dict[str, tuple[str, dict[str, Any]]]]:
+    """By kinds of objects, where one can be made, and by which fields at the least."""
+    made = cloud.balancer()
+    front = cloud.create("listeners", loadbalancer_id=made["id"], protocol="HTTP", protocol_port=80)
+    behind = cloud.create(
+        "pools", listener_id=front["id"], protocol="HTTP", lb_algorithm="ROUND_ROBIN"
+    )
+    policy = cloud.create("l7policies", listener_id=front["id"], action="REJECT")
+    listener = {"loadbalancer_id": made["id"], "protocol": "HTTP", "protocol_port": 81}
+    pool = {"loadbalancer_id": made["id"], "protocol": "HTTP", "lb_algorithm": "ROUND_ROBIN"}
+    member = {"address": "192.0.2.1", "protocol_port": 80}
+    monitor = {"pool_id": behind["id"], "type": "HTTP", "delay": 5, "timeout": 3, "max_retries": 2}
+    rule = {"type": "PATH", "compare_type": "EQUAL_TO", "value": "/"}
+    yield {
+        "load balancer": ("loadbalancers", {"vip_subnet_id": made["vip_subnet_id"]}),
+        "listener": ("listeners", listener),
+        "pool": ("pools", pool),
+        "member": (f"pools/{behind['id']}/members", member),
+        "health monitor": ("healthmonitors", monitor),
+        "L7 policy": ("l7policies", {"listener_id": front["id"], "action": "REJECT"}),
+        "L7 rule": (f"l7policies/{policy['id']}/rules", rule),
+    }
+    cloud.delete(f"loadbalancers/{made['id']}", "?cascade=true")
+
+
+_ONE = {"healthmonitors": "healthmonitor", "l7policies": "l7policy"}
+
+
+@pytest.mark.parametrize("option", REFUSED, ids=str)
+def test_a_wrong_value_is_refused_by_name_before_anything_is_stored(
+    option: Option, cloud: OctaviaCloud, places: dict[str, tuple[str, dict[str, Any]]]
+) -> None:
+    assert option.refusal is not None
+    path, fields = places[option.kind]
+    collection = path.rpartition("/")[2]
+    before = cloud.api.call("GET", path)[collection]
+    with pytest.raises(Refused) as caught:
+        cloud.api.call(
+            "POST",
+            path,
+            {_ONE.get(collection, collection[:-1]): {**fields, **option.refusal.fields}},
+        )
+    if option.refusal.by == "Libra":
+        assert caught.value.status == 501
+        assert re.search(option.refusal.why, caught.value.fault), caught.value.fault
+    else:
+        assert 400 <= caught.value.status < 500
+    # Nothing is there, nothing is wanted, and whatever it belongs to can be changed further.
+    assert cloud.api.call("GET", path)[collection] == before
+    assert cloud.pending() == []
+    with cloud.database.read() as connection:
+        assert connection.execute(intents.select()).all() == []
