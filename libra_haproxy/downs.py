@@ -79,23 +79,31 @@ def down_rows(states: str, wanted: Servers) -> str:
     version, *lines = states.strip().splitlines()
     header = next((line for line in lines if line.startswith("# ")), "# ")
     names = header[2:].split(" ")
+    if "srv_op_state" not in names:
+        return _NONE
+    state = names.index("srv_op_state")
     rows = []
     for line in lines:
-        row = dict(zip(names, line.split(" "), strict=False))
-        server = wanted.get((row.get("be_name", ""), row.get("srv_name", "")))
+        words = line.split(" ")
+        # Most are up, and there may be ten thousand.
+        if len(words) != len(names) or words[state] != _DOWN:
+            continue
+        row = dict(zip(names, words, strict=True))
+        server = wanted.get((row["be_name"], row["srv_name"]))
         if (
             server is None
-            or row["srv_op_state"] != _DOWN
             or int(row["srv_admin_state"]) & _IN_MAINTENANCE
             or _place(row["srv_addr"], row["srv_port"]) != _place(server.address, server.port)
         ):
             continue
         row |= dict.fromkeys(("srv_uweight", "srv_iweight"), str(server.weight))
-        rows.append(" ".join(row[name] for name in names))
+        rows.append(" ".join(row.values()))
     return "\n".join([version, header, *rows, ""]) if rows else _NONE
 
 
 def _place(address: str, port: int | str) -> tuple[str, int]:
-    with contextlib.suppress(ValueError):
-        address = str(ipaddress.ip_address(address))
+    # Of IPv4 there is one form only.
+    if ":" in address:
+        with contextlib.suppress(ValueError):
+            address = str(ipaddress.ip_address(address))
     return address, int(port)

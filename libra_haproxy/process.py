@@ -242,7 +242,7 @@ class Process:
                     commands.down(row.backend, row.name)
                     for row in self.worker.servers()
                     if (row.backend, row.name, row.address, row.port) in was_down
-                    and not row.maintenance
+                    and not (row.down or row.maintenance)
                 )
             )
 
