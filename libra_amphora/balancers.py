@@ -18,6 +18,7 @@ from libra_amphora import reporting
 from libra_amphora.certificates import Certificates
 from libra_amphora.conf import PROG, AmphoraSettings
 from libra_amphora.growing import Growing
+from libra_amphora.lvs import LvsListeners
 from libra_amphora.reporting import View
 from libra_amphora.snapshot import Listener, Pool, Snapshot, Traffic
 from libra_common.errors import LibraError
@@ -38,11 +39,17 @@ _TOTALS = tuple(COLUMNS.index(name) for name in ("bin", "bout", "stot"))
 
 
 class Balancers:
-    """All Instances below the settings' `state_dir`."""
+    """All Instances below the settings' `state_dir`; `lvs` are the listeners that need none."""
 
     def __init__(
-        self, *, settings: AmphoraSettings, certificates: Certificates, ping: Path | None
+        self,
+        *,
+        settings: AmphoraSettings,
+        certificates: Certificates,
+        ping: Path | None,
+        lvs: LvsListeners,
     ) -> None:
+        self._lvs = lvs
         self._settings = settings
         self._certificates = certificates
         self._ping = ping
@@ -111,6 +118,8 @@ class Balancers:
             self._certificates.drop(id_)
             self._errors.forget(id_)
             return True
+        if self._lvs.delete(id_):
+            return True
         for owner, other in self._all().items():
             view = self._view(owner, other)
             if view is not None and id_ in reporting.listeners(view):
@@ -126,6 +135,8 @@ class Balancers:
             text = instance.text
             if text is not None and id_ in (None, name):
                 found.update(dict.fromkeys(addresses(text)))
+        if id_ is None:
+            found.update(dict.fromkeys(map(str, self._lvs.addresses())))
         return tuple(found)
 
     def listen_everywhere(self) -> bool:
@@ -158,7 +169,7 @@ class Balancers:
             }
             for view in self._views()
             for id_, frontend in reporting.listeners(view).items()
-        ]
+        ] + self._lvs.statuses()
 
     def details(self, id_: str) -> dict[str, object] | None:
         """One listener's status with its pools and members; None where there is none."""
@@ -169,7 +180,7 @@ class Balancers:
             found: dict[str, Section] = reporting.listeners(view)
             if id_ in found:
                 return reporting.details(view, id_, found[id_])
-        return None
+        return self._lvs.details(id_)
 
     def snapshot(self) -> Snapshot:
         """All listeners and pools at this moment."""
@@ -184,9 +195,10 @@ class Balancers:
                 for id_, frontend in reporting.listeners(view).items()
             ]
             pools += reporting.pools(view) if view.should_run else []
+        lvs = self._lvs.snapshot()
         return Snapshot(
-            listeners=tuple(listeners),
-            pools=tuple(pools),
+            listeners=(*listeners, *lvs.listeners),
+            pools=(*pools, *lvs.pools),
             haproxy_count=running,
             complete=complete,
         )

@@ -13,11 +13,9 @@ take over: it would win them back otherwise, and every connection would be cut t
 from __future__ import annotations
 
 import contextlib
-import grp
 import json
 import logging
 import os
-import pwd
 import select
 import sys
 import threading
@@ -26,6 +24,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from libra_amphora import vrrp_check
+from libra_amphora.check_user import check_user
 from libra_amphora.files import private, replace
 from libra_amphora.keepalived_process import KeepalivedProcess
 from libra_amphora.namespace import Namespace
@@ -67,7 +66,7 @@ class Keepalived:
         drop_addresses: Callable[[], object],
     ) -> None:
         self._dir = run_dir / "vrrp"
-        self._script_user = script_user if os.geteuid() == 0 else _ourselves()
+        self._script_user = check_user(script_user)
         self._vault = vault
         self._drop = drop_addresses
         self._uploaded = self._dir / "uploaded.conf"
@@ -295,10 +294,3 @@ class Keepalived:
             return False
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DiskError(f"cannot read {self._wish}: {error}") from error
-
-
-def _ourselves() -> tuple[str, str]:
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
-    except KeyError:
-        return "nobody", "nogroup"

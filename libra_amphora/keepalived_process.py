@@ -16,6 +16,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -43,16 +44,30 @@ T = TypeVar("T")
 Inside = Callable[[Callable[[], "subprocess.Popen[bytes]"]], "subprocess.Popen[bytes]"]
 
 
+@dataclass(frozen=True)
+class Part:
+    """One of keepalived's parts: how it is asked to be that alone, and its child's pid file."""
+
+    alone: str
+    pid_option: str
+    pid_file: str
+
+
+VRRP = Part("--vrrp", "-r", "vrrp.pid")
+CHECKERS = Part("--check", "-c", "checkers.pid")
+
+
 class KeepalivedProcess:
     """The keepalived of one run directory; `inside` starts a program in the node's namespace."""
 
-    def __init__(self, *, program: Path, run_dir: Path, inside: Inside) -> None:
+    def __init__(self, *, program: Path, run_dir: Path, inside: Inside, part: Part = VRRP) -> None:
         self._program = program
         self._inside = inside
+        self._part = part
         self.config = run_dir / "keepalived.conf"
         self._log = run_dir / "keepalived.log"
         self._pid_file = run_dir / "keepalived.pid"
-        self._child_pid_file = run_dir / "vrrp.pid"
+        self._child_pid_file = run_dir / part.pid_file
         self._record = run_dir / "keepalived.json"
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -69,12 +84,12 @@ class KeepalivedProcess:
 
     def check(self, config: Path) -> None:
         """Have keepalived test a file. Raises KeepalivedFailed with its complaints."""
-        said = self._output([str(self._program), "-t", "-P", "-f", str(config)])
+        said = self._output([str(self._program), "-t", self._part.alone, "-f", str(config)])
         if said is not None:
             raise KeepalivedFailed(said.replace(f"{config}: ", "").replace(str(config), "file"))
 
     def start(self) -> int:
-        """Start one and wait until it speaks VRRP. Raises KeepalivedFailed with its last words."""
+        """Start one and wait until it works. Raises KeepalivedFailed with its last words."""
         self._child_pid_file.unlink(missing_ok=True)
         mark = self._size()
         child = self._spawn()
@@ -159,7 +174,7 @@ class KeepalivedProcess:
                 os.truncate(self._log, 0)
 
     def end_leftovers(self) -> None:
-        """Kill a VRRP child that outlived its parent: two of them would fight."""
+        """Kill a child that outlived its parent: two of them would fight."""
         pid = self._child_pid()
         if pid is not None:
             with contextlib.suppress(ProcessLookupError):
@@ -169,9 +184,9 @@ class KeepalivedProcess:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         command = [
-            str(self._program), "--dont-fork", "--dont-respawn", "--vrrp", "--log-console",
-            "--no-syslog", "-f", str(self.config),
-            "-p", str(self._pid_file), "-r", str(self._child_pid_file),
+            str(self._program), "--dont-fork", "--dont-respawn", self._part.alone,
+            "--log-console", "--no-syslog", "-f", str(self.config),
+            "-p", str(self._pid_file), self._part.pid_option, str(self._child_pid_file),
         ]  # fmt: skip
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
@@ -223,7 +238,7 @@ class KeepalivedProcess:
         return said.decode("utf-8", "replace").strip() or f"exit code {child.returncode}"
 
     def _child_pid(self) -> int | None:
-        """The pid of the VRRP child, if the process of that pid is a keepalived of ours."""
+        """The pid of its child, if the process of that pid is a keepalived of ours."""
         try:
             pid = int(self._child_pid_file.read_text())
             command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")

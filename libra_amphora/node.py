@@ -32,6 +32,7 @@ from libra_amphora.files import in_memory
 from libra_amphora.gate import Gate
 from libra_amphora.heartbeat import Heartbeat
 from libra_amphora.keepalived import Keepalived
+from libra_amphora.lvs import LvsListeners
 from libra_amphora.mutable import MutableSettings
 from libra_amphora.network import Network
 from libra_amphora.openapi import OpenApiApi
@@ -63,8 +64,9 @@ class Node:
         self.fence = Fence(path=own.state_dir / "fence.json")
         self.vault = Vault(directory=own.state_dir / "secrets", key_file=own.node_key)
         self.network = Network(netns=own.netns, state_dir=own.state_dir)
+        keepalived = Path(shutil.which("keepalived", path=_DAEMONS) or "/usr/sbin/keepalived")
         self.keepalived = Keepalived(
-            program=Path(shutil.which("keepalived", path=_DAEMONS) or "/usr/sbin/keepalived"),
+            program=keepalived,
             namespace=self.network.namespace,
             run_dir=own.run_dir,
             state_dir=own.state_dir,
@@ -79,7 +81,15 @@ class Node:
             user=who.user,
             group=who.group,
         )
+        self.lvs = LvsListeners(
+            program=keepalived,
+            namespace=self.network.namespace,
+            run_dir=own.run_dir,
+            state_dir=own.state_dir,
+            script_user=(own.user, own.group),
+        )
         self.balancers = Balancers(
+            lvs=self.lvs,
             settings=settings,
             certificates=self.certificates,
             ping=own.state_dir / "ping-wrapper.sh",
@@ -137,6 +147,7 @@ class Node:
             except LibraError as error:
                 LOG.error("the network is not as it was: %s", error)
         self.balancers.open()
+        self.lvs.open()
         self.keepalived.open()
         self._announce(None)
         self.system.start()
@@ -148,6 +159,7 @@ class Node:
         self._release = haproxy_version(self._settings.haproxy.haproxy_cmd)
         self.network.look()
         self.balancers.look()
+        self.lvs.look()
         self.keepalived.watch(self.balancers.admin_sockets())
 
     def take(self, settings: AmphoraSettings) -> None:
@@ -180,11 +192,19 @@ class Node:
 
     def _routes(self) -> Iterator[Route]:
         id_ = self._settings.agent.amphora_id
+        udp = UdpApi(
+            listeners=self.lvs, prepare=self._prepare, announce=lambda: self._announce(None)
+        )
         for resource in (
             InfoApi(amphora_id=id_, haproxy_version=lambda: self._release),
             TopologyApi(topology=self.topology, amphora_id=id_),
             ListenersApi(balancers=self.balancers, deleted=self._tidy),
-            BalancersApi(balancers=self.balancers, prepare=self._prepare, announce=self._announce),
+            BalancersApi(
+                balancers=self.balancers,
+                prepare=self._prepare,
+                announce=self._announce,
+                other=udp.act,
+            ),
             CertificatesApi(balancers=self.balancers, certificates=self.certificates),
             AgentApi(settings=self.mutable, install=self._install),
             DetailsApi(
@@ -195,7 +215,7 @@ class Node:
                 topology=self.topology,
                 memory_limit=self._settings.own.memory_limit,
             ),
-            UdpApi(),
+            udp,
             PlugApi(network=self.network),
             InterfaceApi(network=self.network),
             VrrpApi(keepalived=self.keepalived),

@@ -97,14 +97,17 @@ def details(view: View, id_: str, frontend: Section) -> dict[str, object]:
         "uuid": id_,
         "type": kind(view.text, frontend),
         "pools": [
-            {
-                "uuid": pool.id,
-                "status": _pool(pool),
-                "members": [{member.id: _up(member.status)} for member in pool.members],
-            }
-            for pool in pools(view)
-            if pool.backend in _used(view.text, frontend)
+            pool_details(pool) for pool in pools(view) if pool.backend in _used(view.text, frontend)
         ],
+    }
+
+
+def pool_details(pool: Pool) -> dict[str, object]:
+    """A pool and its members, as v0.1 gives it."""
+    return {
+        "uuid": pool.id,
+        "status": _pool(pool),
+        "members": [{member.id: _up(member.status)} for member in pool.members],
     }
 
 

@@ -44,7 +44,10 @@ def peer_name(amphora_id: str) -> str:
 
 
 class BalancersApi:
-    """`prepare` makes the network ready for a load balancer; `announce` tells it where that is."""
+    """`prepare` makes the network ready for a load balancer; `announce` tells it where that is.
+
+    `other` does an action for what is no load balancer, and gives None where it does not know it.
+    """
 
     def __init__(
         self,
@@ -52,7 +55,9 @@ class BalancersApi:
         balancers: Balancers,
         prepare: Callable[[], None],
         announce: Callable[[str], None],
+        other: Callable[[str, str], Answer | None] = lambda *_: None,
     ) -> None:
+        self._other = other
         self._balancers = balancers
         self._prepare = prepare
         self._announce = announce
@@ -135,6 +140,8 @@ class BalancersApi:
             raise Refused(400, "Invalid Request", f"Unknown action: {action}")
         instance = self._balancers.find(id_)
         if instance is None or instance.record is None:
+            if (done := self._other(action.lower(), id_)) is not None:
+                return done
             raise no_such_object(call.version, id_)
         try:
             return ok(202, details=self._done(action.lower(), id_, instance))

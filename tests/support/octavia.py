@@ -449,7 +449,7 @@ def site(
 
 
 def join(node: Node, switch: str) -> None:
-    """Cable a node to the switches of clients and of members; both ends are down, as new ports are."""
+    """Cable a node to the switches of clients and of members; its ends are down, as new ports."""
     for kind, mac, bridge in (("v", node.vip_mac, "vip"), ("m", node.member_mac, "members")):
         end, other = f"new{kind}", f"{kind}{node.number}"
         other_mac = mac[:9] + "ee" + mac[11:]

@@ -1,0 +1,88 @@
+"""Has the kernel pass on datagrams for UDP and SCTP listeners, and the answers to them.
+
+IP_VS puts a member's address in the place of the load balancer's. The answer has to come back
+through the node, so what goes to a member leaves with an address of the node's own; for that IP_VS
+has to use the kernel's connection tracking. The rule is for what came to the listeners' addresses
+alone, in a table of nftables of its own.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+from libra_amphora.namespace import Namespace
+from libra_amphora.network_errors import PlugFailed, RulesRefused
+from libra_amphora.plugged import IPAddress
+
+TABLE = "libra_lvs"
+
+_SECONDS = 5.0
+_PATH = "/usr/sbin:/sbin:/usr/local/sbin:/usr/bin:/bin"
+_NET = Path("/proc/sys/net")
+_SETTINGS = {4: "ipv4/ip_forward", 6: "ipv6/conf/all/forwarding"}
+_TRACKING = "ipv4/vs/conntrack"
+
+
+def put(namespace: Namespace, addresses: list[IPAddress]) -> None:
+    """Pass on what comes to `addresses`, and nothing else. Raises NetworkError."""
+    namespace.run(lambda: _put(addresses))
+
+
+def render(addresses: Iterable[IPAddress]) -> str:
+    """The transaction that has just these."""
+    rules = "\n".join(
+        f"    ct original {'ip6' if address.version == 6 else 'ip'} daddr {address}"
+        " meta l4proto { udp, sctp } masquerade"
+        for address in addresses
+    )
+    return f"""\
+table inet {TABLE}
+delete table inet {TABLE}
+table inet {TABLE} {{
+  chain answers {{
+    type nat hook postrouting priority srcnat; policy accept;
+{rules}
+  }}
+}}
+"""
+
+
+def _put(addresses: list[IPAddress]) -> None:
+    for version in {address.version for address in addresses}:
+        _set(_SETTINGS[version], "1")
+    if addresses:
+        _set(_TRACKING, "1")
+    _masquerade(addresses)
+
+
+def _masquerade(addresses: list[IPAddress]) -> None:
+    program = shutil.which("nft", path=_PATH)
+    if program is None:
+        if addresses:
+            raise RulesRefused("nftables is not installed on this node")
+        return
+    try:
+        done = subprocess.run(
+            [program, "-f", "-"],
+            input=render(addresses),
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except (subprocess.TimeoutExpired, OSError) as error:
+        raise RulesRefused(f"nftables cannot be run: {error}") from error
+    if done.returncode:
+        raise RulesRefused(f"nftables refused the rules: {done.stderr.strip()[:500]}")
+
+
+def _set(name: str, value: str) -> None:
+    path = _NET / name
+    try:
+        if path.read_text().strip() != value:
+            path.write_text(value)
+    except OSError as error:
+        raise PlugFailed(f"{path} cannot be set: {error.strerror}") from error

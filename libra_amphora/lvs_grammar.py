@@ -1,0 +1,81 @@
+"""The words of keepalived's LVS configuration that a controller may use, and their values. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+
+from libra_haproxy.text_words import word_set
+
+SCHEDULERS = word_set("rr wrr lc wlc lblc lblcr sh mh dh sed nq fo ovf")
+"""How the kernel may choose among members."""
+
+NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}", re.ASCII)
+_SECONDS = re.compile(r"\d{1,6}(?:\.\d{1,6})?", re.ASCII)
+_PATH = re.compile(r"/[A-Za-z0-9._%:,=+*?&/-]{0,1024}", re.ASCII)
+
+
+def number_up_to(most: int) -> Callable[[str], bool]:
+    """Whether a word is a whole number from 0 to `most`."""
+    return lambda word: word.isascii() and word.isdecimal() and len(word) < 12 and int(word) <= most
+
+
+def _one_of(*words: str) -> Callable[[str], bool]:
+    return lambda word: word in words
+
+
+def _seconds(word: str) -> bool:
+    return _SECONDS.fullmatch(word) is not None
+
+
+def is_address(word: str) -> bool:
+    """Whether a word is an IP address, of no particular interface."""
+    try:
+        return not getattr(ipaddress.ip_address(word), "scope_id", None)
+    except ValueError:
+        return False
+
+
+def _mask(word: str) -> bool:
+    return number_up_to(128)(word) or is_address(word)
+
+
+def _checks(**more: Callable[[str], bool]) -> Mapping[str, Callable[[str], bool]]:
+    common = {
+        "connect_ip": is_address,
+        "connect_port": number_up_to(65535),
+        "connect_timeout": _seconds,
+    }
+    return {**common, **more}
+
+
+VALUES: Mapping[tuple[str, ...], Mapping[str, Callable[[str], bool]]] = {
+    ("virtual_server",): {
+        "lb_algo": _one_of(*SCHEDULERS),
+        "lvs_sched": _one_of(*SCHEDULERS),
+        "lb_kind": _one_of("NAT"),
+        "lvs_method": _one_of("NAT"),
+        "protocol": _one_of("UDP", "SCTP"),
+        "persistence_timeout": number_up_to(10**8),
+        "persistence_granularity": _mask,
+        "delay_loop": _seconds,
+        "delay_before_retry": _seconds,
+        "retry": number_up_to(10**6),
+    },
+    ("virtual_server", "real_server"): {
+        "weight": number_up_to(65535),
+        "uthreshold": number_up_to(10**9),
+        "lthreshold": number_up_to(10**9),
+    },
+    ("virtual_server", "real_server", "MISC_CHECK"): {"misc_timeout": number_up_to(10**6)},
+    ("virtual_server", "real_server", "TCP_CHECK"): _checks(),
+    ("virtual_server", "real_server", "HTTP_GET"): _checks(),
+    ("virtual_server", "real_server", "HTTP_GET", "url"): {
+        "path": lambda word: _PATH.fullmatch(word) is not None,
+        "status_code": number_up_to(999),
+    },
+}
+"""For each block the words that one value may follow, and what that may be."""
+
+CHECKERS = ("MISC_CHECK", "TCP_CHECK", "HTTP_GET")
