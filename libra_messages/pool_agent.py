@@ -57,7 +57,8 @@ def _pair(value: Any) -> SecretStr:
     """Read certificates and one private key, in any order."""
     kinds = _blocks(value)
     keys = [kind for kind in kinds if kind.endswith("PRIVATE KEY")]
-    if len(keys) == 1 and "CERTIFICATE" in kinds and len(set(kinds)) == 2:
+    plain = keys in (["PRIVATE KEY"], ["RSA PRIVATE KEY"], ["EC PRIVATE KEY"])
+    if plain and set(kinds) == {"CERTIFICATE", *keys}:
         return SecretStr(value)
     raise Refused(
         f"must be PEM of at most {MAX_PEM} characters: a certificate, its chain, and one private"
@@ -101,12 +102,12 @@ def _endpoint(value: Any, position: int) -> str:
                 found = _address(host[1:-1])
                 if found is not None and ":" in found:
                     return f"[{found}]:{int(port)}"
-            elif _address(host) or (_HOST.fullmatch(host) and not _DIGITS_AND_DOTS.fullmatch(host)):
+            elif _HOST.fullmatch(host) and (_address(host) or not _NUMBERS_ONLY.fullmatch(host)):
                 return f"{host}:{int(port)}"
     raise Refused(f'item {position} must be "host:port", an IPv6 address in [], got {shown(value)}')
 
 
-_DIGITS_AND_DOTS = re.compile(r"[0-9.]+", re.ASCII)
+_NUMBERS_ONLY = re.compile(r"[0-9.]+", re.ASCII)
 
 
 def _address(text: str) -> str | None:

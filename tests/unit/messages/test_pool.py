@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,18 @@ from hypothesis import strategies as st
 from libra_messages import pool, pool_answers
 from libra_messages.codes import Code
 from libra_messages.faults import Malformed
-from libra_messages.pool import AssignIp, BuildDevice, BuildIp, DeleteDevice, DeleteIp, RemoveIp
+from libra_messages.pool import (
+    AssignIp,
+    AttachPort,
+    BuildDevice,
+    BuildIp,
+    DeleteDevice,
+    DeleteIp,
+    DetachPort,
+    ListDevices,
+    RemoveIp,
+)
+from libra_messages.pool_agent import Agent
 from libra_messages.schema import schema
 
 NAME = "libra-stg-haproxy-eaf1fef0-1584-11e3-b42b-02163e192df9"
@@ -29,6 +41,23 @@ EXAMPLES = (
         RemoveIp(ip="15.185.234.125", name=NAME),
     ),
     (b'{"action": "DELETE_IP", "ip": "15.185.234.125"}', DeleteIp(ip="15.185.234.125")),
+    (
+        f'{{"action": "ATTACH_PORT", "name": "{NAME}", "key": "k", "subnet": null,'
+        '"addresses": ["192.0.2.1", "2001:DB8:0::1"], "security_groups": []}'.encode(),
+        AttachPort.model_validate(
+            {
+                "name": NAME,
+                "key": "k",
+                "addresses": ["192.0.2.1", "2001:db8::1"],
+                "security_groups": [],
+            }
+        ),
+    ),
+    (
+        f'{{"action": "DETACH_PORT", "name": "{NAME}", "port": "p"}}'.encode(),
+        DetachPort(name=NAME, port="p"),
+    ),
+    (b'{"action": "LIST_DEVICES"}', ListDevices()),
 )
 
 
@@ -163,3 +192,111 @@ def test_each_action_has_a_schema_that_names_its_fields(action: str) -> None:
         if field.is_required()
     ]
     assert made["required"] == ["action", *required]
+
+
+# -- the field `agent` ---------------------------------------------------------------------------
+
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+PRIVATE = "-----BEGIN RSA PRIVATE KEY-----\nBBBB\n-----END RSA PRIVATE KEY-----\n"
+AGENT: dict[str, Any] = {
+    "amphora_id": "6E2BC8A0-2548-4fb7-a5f0-fb1ef4a696ce",
+    "certificate": CERTIFICATE + PRIVATE + CERTIFICATE,
+    "ca": CERTIFICATE,
+    "heartbeat_key": "0123456789abcdef",
+    "controllers": ["192.0.2.1:5555", "[2001:DB8::1]:05555", "health.example.org:5555"],
+}
+
+
+def parsed_agent(**changes: object) -> Agent:
+    found = pool.parse({"action": "BUILD_DEVICE", "Agent": {**AGENT, **changes}})
+    assert isinstance(found, BuildDevice)
+    assert found.agent is not None
+    return found.agent
+
+
+def test_an_agent_is_read_in_any_case_and_in_canonical_form() -> None:
+    message = {"action": "build_device", "AGENT": {k.upper(): v for k, v in AGENT.items()}}
+    found = pool.parse(message)
+    assert found == BuildDevice(agent=parsed_agent())
+    agent = parsed_agent()
+    assert agent.amphora_id == "6e2bc8a0-2548-4fb7-a5f0-fb1ef4a696ce"
+    assert agent.certificate.get_secret_value() == AGENT["certificate"]
+    assert agent.controllers == (
+        "192.0.2.1:5555",
+        "[2001:db8::1]:5555",
+        "health.example.org:5555",
+    )
+    assert agent.port == 9443
+
+
+def test_no_secret_of_an_agent_is_in_what_is_shown_of_it() -> None:
+    shown = repr(pool.parse({"action": "BUILD_DEVICE", "agent": AGENT}))
+    assert "BBBB" not in shown
+    assert AGENT["heartbeat_key"] not in shown
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("amphora_id", "6e2bc8a025484fb7a5f0fb1ef4a696ce"),
+        ("amphora_id", 7),
+        ("certificate", CERTIFICATE),
+        ("certificate", PRIVATE),
+        ("certificate", CERTIFICATE + PRIVATE + PRIVATE),
+        ("certificate", CERTIFICATE + PRIVATE.replace("RSA", "ENCRYPTED")),
+        ("certificate", f"# a comment\n{CERTIFICATE}{PRIVATE}"),
+        ("certificate", CERTIFICATE * 1000 + PRIVATE),
+        ("ca", CERTIFICATE + PRIVATE),
+        ("ca", ""),
+        ("heartbeat_key", "short"),
+        ("heartbeat_key", "0123456789 abcdef"),
+        ("heartbeat_key", '"0123456789abcdef"'),
+        ("heartbeat_key", "0123456789abcdef\n"),
+        ("heartbeat_key", "0123456789abcdef\u00e9"),
+        ("controllers", "192.0.2.1:5555"),
+        ("controllers", ["192.0.2.1"]),
+        ("controllers", ["2001:db8::1:5555"]),
+        ("controllers", ["[192.0.2.1]:5555"]),
+        ("controllers", ["192.0.2.256:5555"]),
+        ("controllers", ["a:0"]),
+        ("controllers", ["a, b:5555"]),
+        ("controllers", [{"host": "a"}]),
+        ("controllers", ["a:5555"] * 33),
+        ("port", 65536),
+    ],
+)
+def test_a_faulty_field_of_an_agent_is_named_without_any_secret(field: str, value: object) -> None:
+    with pytest.raises(Malformed) as refused:
+        parsed_agent(**{field: value})
+    assert [fault.path for fault in refused.value.faults] == [f"agent.{field}"]
+    if field in ("certificate", "heartbeat_key"):
+        assert str(value) not in str(refused.value)
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_a_controllers_place_that_reads_the_same_again_or_refused(text: str) -> None:
+    try:
+        (place,) = parsed_agent(controllers=[text]).controllers
+    except Malformed:
+        return
+    assert parsed_agent(controllers=[place]).controllers == (place,)
+    assert place.isascii()
+    assert "," not in place
+
+
+@given(st.lists(st.ip_addresses().map(str), max_size=5))
+def test_addresses_of_a_port_are_each_there_once(addresses: list[str]) -> None:
+    message = {"action": "ATTACH_PORT", "name": "a", "key": "k", "addresses": addresses}
+    found: pool.Request | None
+    paths: set[str] = set()
+    try:
+        found = pool.parse(message)
+    except Malformed as refused:
+        paths = {fault.path for fault in refused.faults}
+        found = None
+    if found is None:
+        assert paths == {"addresses"}
+        return
+    assert isinstance(found, AttachPort)
+    assert found.addresses is not None
+    assert len(set(found.addresses)) == len(found.addresses) == len(addresses)
