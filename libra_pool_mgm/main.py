@@ -15,6 +15,7 @@ from libra_common.errors import LibraError
 from libra_common.exits import Exit
 from libra_common.health import Subject, Tally
 from libra_common.jobs import GearmanServer
+from libra_common.jobs import proof
 from libra_common.settings import Settings, load
 from libra_pool_mgm.health import PoolHealth
 from libra_pool_mgm.opening import open_cloud
@@ -185,7 +186,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
 
     def read() -> Settings:
-        return load(arguments, prog=PROG, flags=_FLAGS, check=_faults_of_cloud)
+        return load(arguments, prog=PROG, flags=_FLAGS, check=_faults)
 
     try:
         settings = read()
@@ -215,6 +216,11 @@ def sweep_once(settings: Settings, *, dry_run: bool) -> int:
     for fault in swept.failed:
         _complain(f"not removed: {fault}")
     return Exit.UNAVAILABLE if swept.failed else Exit.OK
+
+
+def _faults(settings: Settings) -> Iterable[str]:
+    yield from proof.faults_of(settings.gearman, prog=PROG)
+    yield from _faults_of_cloud(settings)
 
 
 def _faults_of_cloud(settings: Settings) -> Iterable[str]:

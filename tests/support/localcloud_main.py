@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from libra_common.settings import HostPort
-from libra_pool_mgm.clouds.base import Address, Device, DeviceWish
+from libra_pool_mgm.clouds.base import Address, AgentWish, Device, DeviceWish, PortWish
 from libra_pool_mgm.clouds.errors import CloudError
 from libra_pool_mgm.clouds.local.account import account
 from libra_pool_mgm.clouds.local.cloud import LocalCloud
@@ -49,6 +49,15 @@ def _do(cloud: LocalCloud, act: str, words: list[str]) -> Any:
             cloud.check()
         case "create", [key, name]:
             return asdict(cloud.create_device(DeviceWish(key=key, name=name)))
+        case "create", [key, name, agent]:
+            told = json.loads(Path(agent).read_text())
+            wish = AgentWish(**told | {"controllers": tuple(told["controllers"])})
+            return asdict(cloud.create_device(DeviceWish(key=key, name=name, agent=wish)))
+        case "attach", [name, key, *addresses]:
+            device = _device(cloud, name)
+            port = cloud.create_port(PortWish(key=key, addresses=tuple(addresses)), device)
+            cloud.attach_port(port, device)
+            return asdict(port)
         case "devices", []:
             return [asdict(device) for device in cloud.devices()]
         case "delete", [name]:

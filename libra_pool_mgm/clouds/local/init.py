@@ -17,7 +17,7 @@ import selectors
 import signal
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from libra_pool_mgm.clouds.local import kernel
 from libra_pool_mgm.clouds.local.marks import INIT_BYTE, NEXT
@@ -34,12 +34,21 @@ class Service:
     """One command that is kept running; `name` is it in words.
 
     A `lasting` one that was steady once is started again for ever: what it left serves meanwhile.
+    `clock` is monotonic seconds.
     """
 
-    def __init__(self, name: str, command: list[str], *, lasting: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: list[str],
+        *,
+        lasting: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._name = name
         self._command = command
         self._lasting = lasting
+        self._clock = clock
         self._since = 0.0
         self._failures = 0
         self._last_end = ""
@@ -49,7 +58,7 @@ class Service:
 
     def start(self) -> None:
         """Start it."""
-        self._since = time.monotonic()
+        self._since = self._clock()
         self.process = os.posix_spawn(
             self._command[0],
             self._command,
@@ -66,11 +75,11 @@ class Service:
         """Note that it has ended, as waitpid(2) tells."""
         self.process = 0
         self._last_end = f"exit code {os.waitstatus_to_exitcode(status)}"
-        steady = time.monotonic() - self._since > _STEADY_SECONDS
+        steady = self._clock() - self._since > _STEADY_SECONDS
         self._was_steady |= steady
         self._failures = 0 if steady else self._failures + 1
         pause = _PAUSE_SECONDS[min(self._failures, len(_PAUSE_SECONDS) - 1)]
-        self.start_at = time.monotonic() + pause
+        self.start_at = self._clock() + pause
 
     @property
     def given_up(self) -> str:

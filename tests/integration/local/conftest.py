@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def make_site(gearmand: Gearmand) -> Iterator[Callable[..., Site]]:
     netns.must_be_possible()
     made: list[Site] = []
 
-    def make(**settings: str) -> Site:
+    def make(**settings: Any) -> Site:
         site = Site(folder=folders.folder(), gearmand=gearmand, **settings)
         made.append(site)
         return site

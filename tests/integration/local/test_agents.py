@@ -21,7 +21,7 @@ from libra_pool_mgm.clouds.base import Device, DeviceState
 from libra_pool_mgm.clouds.errors import Conflict
 from tests.support.amphora import Reply
 from tests.support.device_agent import HEARTBEAT_KEY, Controller
-from tests.support.localcloud import GATEWAY, Site, wish
+from tests.support.localcloud import GATEWAY, Site, in_another_process, wish
 from tests.support.localpool import LocalPool
 from tests.support.wait import until
 
@@ -130,6 +130,21 @@ def test_a_device_and_its_agent_are_gone_without_a_trace(site: Site, device: Dev
     assert not site.folder_of(device).exists()
 
 
+@pytest.mark.parametrize("step", ["local_guard_started", "local_linked", "local_up"])
+def test_a_build_killed_at_any_step_is_ended_by_a_rerun(
+    site: Site, controller: Controller, step: str
+) -> None:
+    told = site.folder / "agent.json"
+    told.write_text(json.dumps(controller.agent()))
+    ordered = wish()
+    words = ("create", ordered.key, ordered.name, str(told))
+    in_another_process(site, *words, crash_at=step)
+    in_another_process(site, *words)
+    (device,) = site.cloud().devices()
+    until(lambda: answers(site, controller, device), "the agent answers", 60)
+    assert agent_of(site)
+
+
 def test_an_order_with_another_agent_is_another_order(
     site: Site, controller: Controller, device: Device
 ) -> None:
@@ -142,8 +157,10 @@ def test_an_order_with_another_agent_is_another_order(
 
 @pytest.fixture
 def pool(site: Site) -> Iterator[LocalPool]:
-    with LocalPool(site) as made:
-        yield made.start()
+    made = LocalPool(site)
+    with made:
+        made.start()
+        yield made
 
 
 def test_a_pool_manager_that_is_killed_leaves_the_agent_and_the_next_finds_it(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 from collections.abc import Callable
@@ -10,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from libra_pool_mgm.clouds.errors import BadRequest
+from tests.integration.local.test_agents import NET_ADMIN_AND_RAW, agent_of, answers, ask, status
 from tests.integration.worker.test_unprivileged import as_nobody
+from tests.support.device_agent import Controller
 from tests.support.localcloud import Site, device_user, in_another_process, wish
 from tests.support.need import missing
+from tests.support.wait import until
 
 NOBODY = pwd.getpwnam("nobody")
 
@@ -51,6 +55,35 @@ def test_an_ordinary_user_with_two_capabilities_can_do_it_all(nobodys: Site) -> 
         status = Path(f"/proc/{pid}/status").read_text()
         assert f"Uid:\t{NOBODY.pw_uid}\t" in status
         assert "CapEff:\t0000000000000000" in status
+    in_another_process(nobodys, "remove-everything", prefix=rights)
+    assert nobodys.processes() == {}
+
+
+def test_an_ordinary_users_devices_have_agents_with_rights_in_their_network_alone(
+    nobodys: Site,
+) -> None:
+    rights, controller, ordered = as_nobody("sys_admin", "net_admin"), Controller(), wish()
+    told = nobodys.folder / "agent.json"
+    told.write_text(json.dumps(controller.agent()))
+    os.chown(told, NOBODY.pw_uid, NOBODY.pw_gid)
+    words = ("create", ordered.key, ordered.name, str(told))
+    in_another_process(nobodys, *words, prefix=rights)
+    (device,) = nobodys.cloud().devices()
+    until(lambda: answers(nobodys, controller, device), "the agent answers", 60)
+    # When it is plugged by its agent / Then that could do it, with two rights and no root
+    port = in_another_process(nobodys, "attach", device.name, "k", "198.19.9.9", prefix=rights)
+    (fixed,) = port["fixed_ips"]
+    body = {
+        "mac_address": port["mac"],
+        "subnet_cidr": fixed["cidr"],
+        "gateway": fixed["gateway"],
+        "vrrp_ip": fixed["ip"],
+    }
+    plugged = ask(nobodys, controller, device, "POST", "/1.0/plug/vip/198.19.9.9", json_body=body)
+    assert plugged.status == 202, plugged
+    agent_pid = agent_of(nobodys)
+    assert status(agent_pid, "Uid").split()[0] == str(NOBODY.pw_uid)
+    assert int(status(agent_pid, "CapEff"), 16) == NET_ADMIN_AND_RAW
     in_another_process(nobodys, "remove-everything", prefix=rights)
     assert nobodys.processes() == {}
 

@@ -94,8 +94,11 @@ def test_a_port_of_another_device_is_refused(manager: PoolManager) -> None:
     manager.cloud.put_device("libra-test-two", age=0, delivered=True)
     manager.start()
     port = manager.do("ATTACH_PORT", name=NAME, key="k")["port"]
-    for action, fields in (("ATTACH_PORT", {"key": "k"}), ("DETACH_PORT", {"port": port})):
-        said = failed(manager.do(action, name="libra-test-two", **fields))
+    for message in (
+        {"action": "ATTACH_PORT", "key": "k"},
+        {"action": "DETACH_PORT", "port": port},
+    ):
+        said = failed(manager.send({**message, "name": "libra-test-two"}))
         assert said.startswith("conflict: ")
         assert NAME in said
     assert failed(manager.do("ATTACH_PORT", name="libra-test-3", key="x")).startswith("not_found")
@@ -119,9 +122,8 @@ def test_a_faulty_wish_is_named_and_changes_nothing(
     manager: PoolManager, fields: dict[str, object], fault: str
 ) -> None:
     manager.start()
-    assert failed(manager.do("ATTACH_PORT", name=NAME, **fields)).startswith(
-        f"malformed_message: {fault}"
-    )
+    said = failed(manager.send({"action": "ATTACH_PORT", "name": NAME, **fields}))
+    assert said.startswith(f"malformed_message: {fault}")
     assert manager.cloud.ports() == []
 
 

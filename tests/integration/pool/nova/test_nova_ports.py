@@ -16,8 +16,8 @@ from tests.integration.pool.nova.conftest import MakeNovaManager, settled, wish
 from tests.support import openstack
 from tests.support.booting import Booting, files_of
 from tests.support.device_agent import Controller
-from tests.support.nova_manager import NovaManager
 from tests.support.openstack import OpenStack
+from tests.support.pool_manager import PoolManager
 from tests.support.wait import until
 
 pytestmark = pytest.mark.slow
@@ -127,7 +127,7 @@ def test_a_port_is_what_was_asked_for_and_the_servers(
 def test_a_port_beside_the_devices_own_address_changes_nothing_of_that(
     cloud: Cloud, connection: Connection, place: openstack.Cloud, device: Device
 ) -> None:
-    network = connection.network.find_network(place.network)
+    network: Any = connection.network.find_network(place.network)
     port = attached(cloud, device, PortWish(key="k", network=place.network))
     assert connection.network.get_port(port.id).network_id == network.id
     address = cloud.create_address(key=str(uuid.uuid4()))
@@ -135,7 +135,7 @@ def test_a_port_beside_the_devices_own_address_changes_nothing_of_that(
     found = cloud.find_device(device.name)
     assert found is not None
     assert found.address == device.address
-    shown = connection.network.find_ip(address.ip)
+    shown: Any = connection.network.find_ip(address.ip)
     assert shown.fixed_ip_address == device.address
     cloud.delete_port(port)
 
@@ -184,7 +184,7 @@ def test_what_neutron_refuses_is_told_by_its_code(
 def test_a_full_quota_of_ports_is_told_as_quota(
     cloud: Cloud, stack: OpenStack, connection: Connection, subnet: Subnet, device: Device
 ) -> None:
-    project = connection.current_project_id
+    project = str(connection.current_project_id)
     before = stack.admin.network.get_quota(project).ports
     stack.admin.network.update_quota(project, port=0)
     try:
@@ -194,7 +194,7 @@ def test_a_full_quota_of_ports_is_told_as_quota(
         stack.admin.network.update_quota(project, port=before)
 
 
-def built(manager: NovaManager, **more: Any) -> str:
+def built(manager: PoolManager, **more: Any) -> str:
     answer = manager.do("BUILD_DEVICE", **more)
     assert answer["response"] == "PASS", answer
     return str(answer["name"])
@@ -256,14 +256,16 @@ def test_a_sweep_takes_ports_of_servers_that_are_gone_and_no_others(
         answer = manager.do("ATTACH_PORT", name=name, key=name, subnet=subnet.id)
         ports[name] = answer["port"]
     kept, lost = ports
-    connection.compute.delete_server(connection.compute.find_server(lost).id)
+    server: Any = connection.compute.find_server(lost)
+    connection.compute.delete_server(server.id)
     until(lambda: connection.compute.find_server(lost) is None, "the server is gone", 60)
     assert connection.network.find_port(ports[lost]) is not None
     # When it is swept, once the port is old enough
     until(lambda: ports[lost] in manager.run("--sweep").stdout, "the port is old enough", 120)
     # Then exactly that port is gone
     assert connection.network.find_port(ports[lost]) is None
-    assert connection.network.find_port(ports[kept]).device_id
+    left: Any = connection.network.find_port(ports[kept])
+    assert left.device_id
     assert manager.run("--sweep").stdout == ""
 
 

@@ -11,11 +11,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libra_pool_mgm.clouds.errors import CloudUnavailable
-from libra_pool_mgm.clouds.local.records import SCHEMA, AddressRecord, DeviceRecord, Records
+from libra_pool_mgm.clouds.local.records import (
+    SCHEMA,
+    AddressRecord,
+    DeviceRecord,
+    PortRecord,
+    Records,
+)
 
 TIME = "2026-11-21T12:00:00+00:00"
 DEVICE = DeviceRecord(number=7, id="i", name="n", key="k", created_at=TIME)
 ADDRESS = AddressRecord(ip="203.0.113.1", id="i", key="k", created_at=TIME)
+
+
+PORT = PortRecord(
+    id="i",
+    key="k",
+    device="d",
+    mac="02:00:00:00:00:01",
+    ips=("198.19.0.2",),
+    addresses=("198.19.0.9", "2001:db8::9"),
+    created_at=TIME,
+)
 
 
 def devices(folder: Path) -> Records[DeviceRecord]:
@@ -86,3 +103,23 @@ def test_a_record_of_another_form_is_named_and_left_as_it_is(
     assert str(path) in str(refused.value)
     assert reason in str(refused.value)
     assert path.read_text() == text
+
+
+def test_what_an_earlier_release_could_have_written_is_written_as_it_did(tmp_path: Path) -> None:
+    # Given a device without an agent, which the release before has too
+    records = devices(tmp_path)
+    records.write(DEVICE)
+    written = json.loads((tmp_path / "devices" / "7.json").read_text())
+    # Then that can read it
+    assert written["schema"] == 1
+    assert "amphora_id" not in written
+    # And with an agent it says that it is of another form
+    records.write(replace(DEVICE, amphora_id="a"))
+    assert json.loads((tmp_path / "devices" / "7.json").read_text())["schema"] == SCHEMA
+    assert records.all() == [replace(DEVICE, amphora_id="a")]
+
+
+def test_a_port_is_read_as_it_was_written(tmp_path: Path) -> None:
+    records: Records[PortRecord] = Records(folder=tmp_path, kind=PortRecord)
+    records.write(PORT)
+    assert records.all() == [PORT]
