@@ -12,8 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from pyroute2 import netns
-
 from libra_amphora.network_errors import NamespaceUnusable
 
 T = TypeVar("T")
@@ -35,6 +33,8 @@ class Namespace:
         """Make it where it does not exist. Raises NamespaceUnusable."""
         if not self.name or (_FOLDER / self.name).exists():
             return
+        from pyroute2 import netns
+
         try:
             netns.create(self.name)
         except OSError as error:
@@ -53,6 +53,8 @@ class Namespace:
         return errand.outcome()
 
     def _enter(self) -> None:
+        from pyroute2 import netns
+
         try:
             netns.setns(self.name, flags=0)
         except OSError as error:

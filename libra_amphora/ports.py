@@ -7,6 +7,7 @@ was just added to the machine is in the agent's own namespace, and is moved into
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,7 +128,8 @@ class Ports:
             if loopback is not None and not loopback.up:
                 links.set_up(loopback.index)
 
-        self._inside(bring_up)
+        if not self._namespace.run(_loopback_answers):
+            self._inside(bring_up)
 
     def let_listen_anywhere(self) -> None:
         """Let HAProxy listen at addresses that the other node has now."""
@@ -145,6 +147,8 @@ class Ports:
     def announce(self, addresses: Iterable[IPAddress]) -> tuple[IPAddress, ...]:
         """Tell the neighbours where `addresses` are; gives those that are here and were told."""
         wanted = tuple(addresses)
+        if not wanted:
+            return ()
         return self._inside(
             lambda links: tuple(address for address in wanted if _announced(links, address))
         )
@@ -155,6 +159,16 @@ class Ports:
                 return action(links)
 
         return self._namespace.run(act)
+
+
+def _loopback_answers() -> bool:
+    """Whether it is up: then it has its address. It costs less than asking by netlink."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("127.0.0.1", 0))
+        except OSError:
+            return False
+    return True
 
 
 def _announced(links: Links, address: IPAddress) -> bool:

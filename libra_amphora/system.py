@@ -23,6 +23,7 @@ LOG = logging.getLogger(__name__)
 WINDOW = 30.0
 """Seconds over which rates and shares are taken."""
 
+_FIRST = 1.0
 _EVERY = 5.0
 _KB = 1024
 _TUNED = Path("/etc/tuned/active_profile")
@@ -117,8 +118,7 @@ class System:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to take samples, with one at once."""
-        self.look()
+        """Begin to take samples, soon after; until then a window is a moment."""
         self._thread = threading.Thread(target=self._run, name="system figures", daemon=True)
         self._thread.start()
 
@@ -148,7 +148,10 @@ class System:
         return first or now, now
 
     def _run(self) -> None:
-        while not self._ends.wait(_EVERY):
+        # Whoever waits for the agent is answered before the first, which loads a library.
+        pause = _FIRST
+        while not self._ends.wait(pause):
+            pause = _EVERY
             try:
                 self.look()
             except OSError as error:
