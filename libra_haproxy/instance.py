@@ -8,7 +8,7 @@ and has changed nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -189,29 +189,32 @@ class Instance:
             raise NoLoadBalancer("there is no load balancer yet")
         return state
 
-    def statuses(self) -> tuple[State, list[ServerStatus]]:
-        """The state, and every server's status, asked of HAProxy now.
+    def activity(self) -> tuple[State, list[ServerStatus], Mapping[Protocol, int]]:
+        """The state, every server's status, requests of the last second; asked of HAProxy now.
 
         Raises HaproxyDown or HaproxyTimeout when it does not answer, NoLoadBalancer or
         LoadBalancerDeleted when there is nothing to ask about.
         """
         state = self.must_exist()
-        rows = self._service.server_status()
+        found = self._service.activity()
 
         def status(backend: str, name: str) -> str:
             # A suspended load balancer has no rows: HAProxy knows only that it is disabled.
-            return "MAINT" if state.suspended else _word(rows.get((backend, name), "DOWN"))
+            return "MAINT" if state.suspended else _word(found.servers.get((backend, name), "DOWN"))
 
-        return state, [
+        load_balancers = model_of(state).load_balancers
+        rates = {lb.protocol: found.rates.get(lb.frontend, 0) for lb in load_balancers}
+        servers = [
             ServerStatus(
                 node_id="" if server.node_id is None else server.node_id,
                 address=server.address,
                 port=server.port,
                 status=status(lb.backend, server.name),
             )
-            for lb in model_of(state).load_balancers
+            for lb in load_balancers
             for server in lb.servers
         ]
+        return state, servers, rates
 
     def history(self) -> tuple[Entry, ...]:
         """The last configurations that were in force, newest first.

@@ -55,6 +55,19 @@ class Snapshot:
     frontends: Mapping[str, str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Activity:
+    """How servers are and what frontends do, at one time.
+
+    `servers` has HAProxy's own word for each (backend, server): `UP`, `DOWN 1/2`, `MAINT`, `no
+    check`; `rates` the requests of each frontend in the last second, or connections where those
+    are all it sees.
+    """
+
+    servers: Mapping[tuple[str, str], str]
+    rates: Mapping[str, int]
+
+
 @dataclass(frozen=True)
 class Process:
     """One process of a master's `show proc`; `reloads` counts those it has outlived."""
@@ -123,6 +136,16 @@ def parse_stat(answer: str) -> Sequence[dict[str, str]]:
     if not answer.startswith("# pxname"):
         raise UnexpectedAnswer(f"show stat: {answer[:200]!r}")
     return list(csv.DictReader(line for line in answer[2:].splitlines() if line))
+
+
+def parse_activity(answer: str) -> Activity:
+    """Read what `show stat` says of frontends and servers (management guide, 9.1)."""
+    rows = parse_stat(answer)
+    frontends = [row for row in rows if row["svname"] == "FRONTEND"]
+    return Activity(
+        servers={(row["pxname"], row["svname"]): row["status"] for row in rows},
+        rates={row["pxname"]: int(row["req_rate"] or row["rate"] or 0) for row in frontends},
+    )
 
 
 def parse_snapshot(pid: int, answer: str) -> Snapshot:

@@ -18,9 +18,11 @@ from pathlib import Path
 from libra_haproxy.deadline import Deadline
 from libra_haproxy.errors import HaproxyDown, HaproxyTimeout
 from libra_haproxy.readings import (
+    Activity,
     Processes,
     ServerRow,
     Snapshot,
+    parse_activity,
     parse_digest,
     parse_pid,
     parse_processes,
@@ -193,9 +195,9 @@ class Worker:
         """All there is to know of what it serves, in one answer."""
         return parse_snapshot(*self._ask(_EVERYTHING)())
 
-    def server_status(self) -> dict[tuple[str, str], str]:
-        """HAProxy's own word for each (backend, server): `UP`, `DOWN 1/2`, `MAINT`, `no check`."""
-        return {(row["pxname"], row["svname"]): row["status"] for row in self._stat("-1 4 -1")}
+    def activity(self) -> Activity:
+        """How each server is, and what each frontend does."""
+        return parse_activity(self.ask("show stat -1 5 -1"))
 
     def disable_frontend(self, name: str) -> None:
         """Close a frontend's listeners until the next reload; one that is not there is fine."""

@@ -40,7 +40,7 @@ from libra_haproxy.plan import (
 )
 from libra_haproxy.ports import Listen, refuse_unusable
 from libra_haproxy.process import Process
-from libra_haproxy.readings import Snapshot
+from libra_haproxy.readings import Activity, Snapshot
 from libra_haproxy.render import Place, Rendered, render
 from libra_haproxy.runtime import Worker
 from libra_haproxy.versions import haproxy_version
@@ -290,9 +290,9 @@ class Service:
         """The access log lines that were lost on their way to disk, and dropped there."""
         return self._process.lines_missed()
 
-    def server_status(self) -> dict[tuple[str, str], str]:
-        """HAProxy's word for each (backend, server). Raises HaproxyDown or HaproxyTimeout."""
-        return self._worker.server_status()
+    def activity(self) -> Activity:
+        """How servers are and what frontends do. Raises HaproxyDown or HaproxyTimeout."""
+        return self._worker.activity()
 
     def answers(self) -> bool:
         """Whether HAProxy answers on its socket. Raises HaproxyTimeout when it hangs."""

@@ -140,9 +140,15 @@ class Controller:
         return {"lb_status": LbStatus.DELETED, "totals": totals}
 
     def _stats(self) -> Fields:
-        status, nodes = self._driver.stats()
-        nodes_told = [asdict(node) for node in nodes]
-        return {"lb_status": status, "nodes": nodes_told, **self._lines_missed()}
+        stats = self._driver.stats()
+        generation = {} if stats.generation is None else {"generation": stats.generation}
+        return {
+            "lb_status": stats.lb_status,
+            "nodes": [asdict(node) for node in stats.nodes],
+            "load_balancers": [asdict(one) for one in stats.load_balancers],
+            **generation,
+            **self._lines_missed(),
+        }
 
     def _history(self) -> Fields:
         entries = [asdict(entry) for entry in self._driver.history()]

@@ -20,6 +20,7 @@ from libra_client.cli import (
     pool,
     questions,
     schema,
+    status,
     validate,
 )
 from libra_client.cli.errors import exit_of
@@ -57,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--version", action="version", version=f"libra {RELEASE}")
     options.add_common(made)
     commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for group in (changes, questions, archive, pool, ca, validate, schema):
+    for group in (changes, questions, status, archive, pool, ca, validate, schema):
         group.add(commands)
     for found in sorted(entry_points(group=COMMANDS), key=lambda one: one.name):
         found.load()(commands)

@@ -18,6 +18,7 @@ from libra_common.jobs.errors import (
 )
 from libra_common.jobs.job import Job
 from libra_common.jobs.lane import LaneState, LaneStatus
+from libra_common.jobs.many import ask_many
 from libra_common.jobs.servers import GearmanServer, TlsFiles, parse_server, tls_from
 from libra_common.jobs.worker import MESSAGE_LIMIT, JobWorker, WorkerStatus
 
@@ -41,6 +42,7 @@ __all__ = [
     "TlsFiles",
     "WorkerLine",
     "WorkerStatus",
+    "ask_many",
     "parse_server",
     "probe",
     "tls_from",

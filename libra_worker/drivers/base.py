@@ -159,6 +159,24 @@ class LinesMissed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Activity:
+    """What goes through a load balancer: requests, or connections where it sees no requests."""
+
+    protocol: str
+    requests_per_second: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stats:
+    """What STATS tells; `generation` is the sender's own, where it gave one."""
+
+    lb_status: LbStatus
+    generation: int | None
+    nodes: tuple[NodeStatus, ...]
+    load_balancers: tuple[Activity, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class DriverHealth:
     """How the software is: whether it serves what is stored, in words too, and its figures."""
 
@@ -221,8 +239,8 @@ class Driver(ABC):
         """
 
     @abstractmethod
-    def stats(self) -> tuple[LbStatus, tuple[NodeStatus, ...]]:
-        """Each node's status, asked of the software now.
+    def stats(self) -> Stats:
+        """Each node's status and what goes through now, asked of the software.
 
         Raises NoLoadBalancerError or DeletedError, or the driver's own error when it does not
         answer.

@@ -21,6 +21,7 @@ from libra_messages import fields
 from libra_messages.worker import Metrics, Rollback, Update
 from libra_translate.worker import to_model
 from libra_worker.drivers.base import (
+    Activity,
     DeletedError,
     Driver,
     DriverHealth,
@@ -32,6 +33,7 @@ from libra_worker.drivers.base import (
     Metered,
     NodeStatus,
     NoLoadBalancerError,
+    Stats,
     Totals,
     TrafficReport,
     Updated,
@@ -98,10 +100,13 @@ class HaproxyDriver(Driver):
         )
 
     @override
-    def stats(self) -> tuple[LbStatus, tuple[NodeStatus, ...]]:
+    def stats(self) -> Stats:
         with _in_our_words():
-            state, servers = self._instance.statuses()
-            return LbStatus(state.status), tuple(
+            state, servers, rates = self._instance.activity()
+        return Stats(
+            lb_status=LbStatus(state.status),
+            generation=state.sender_generation,
+            nodes=tuple(
                 NodeStatus(
                     id=server.node_id,
                     address=server.address,
@@ -109,7 +114,15 @@ class HaproxyDriver(Driver):
                     status=server.status,
                 )
                 for server in servers
-            )
+            ),
+            load_balancers=tuple(
+                Activity(
+                    protocol=protocol.upper(),
+                    requests_per_second=rate,
+                )
+                for protocol, rate in rates.items()
+            ),
+        )
 
     @override
     def metrics(self, request: Metrics) -> TrafficReport:

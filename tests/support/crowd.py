@@ -16,7 +16,20 @@ from contextlib import contextmanager
 from libra_common.jobs import AdminClient, Job, JobWorker, parse_server
 from tests.support.wait import until
 
-_GOOD = json.dumps({"hpcs_response": "PASS", "network": "PASS", "gearman": []}).encode()
+_GOOD = json.dumps(
+    {
+        "hpcs_response": "PASS",
+        # to DIAGNOSTICS
+        "network": "PASS",
+        "gearman": [],
+        # to DISCOVER and STATS
+        "release": "1.2",
+        "lb_status": "ACTIVE",
+        "generation": 3,
+        "nodes": [{"id": "1", "status": "UP"}, {"id": "2", "status": "DOWN"}],
+        "load_balancers": [{"protocol": "HTTP", "requests_per_second": 7}],
+    }
+).encode()
 _BAD = json.dumps({"hpcs_response": "PASS", "network": "FAIL", "gearman": []}).encode()
 
 
