@@ -14,8 +14,7 @@ from libra_common.daemon import Daemon, Readiness
 from libra_common.errors import LibraError
 from libra_common.exits import Exit
 from libra_common.health import Subject, Tally
-from libra_common.jobs import GearmanServer
-from libra_common.jobs import proof
+from libra_common.jobs import GearmanServer, proof
 from libra_common.settings import Settings, load
 from libra_pool_mgm.health import PoolHealth
 from libra_pool_mgm.opening import open_cloud

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 
 from libra_common.complaint import complain
 from libra_common.daemon import Daemon, Readiness
 from libra_common.errors import LibraError
 from libra_common.health import Subject, Tally
-from libra_common.jobs import GearmanServer, JobWorker
+from libra_common.jobs import GearmanServer, JobWorker, proof
 from libra_common.settings import Settings, load
 from libra_worker.drivers.base import Driver
 from libra_worker.health import WorkerHealth
@@ -137,13 +137,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
 
     def read() -> Settings:
-        return load(arguments, prog=PROG)
+        return load(arguments, prog=PROG, check=_faults)
 
     try:
         settings = read()
     except LibraError as error:
         return complain(PROG, error)
     return WorkerDaemon(settings=settings, reread=read).main()
+
+
+def _faults(settings: Settings) -> Iterable[str]:
+    return proof.faults_of(settings.gearman, prog=PROG)
 
 
 if __name__ == "__main__":
