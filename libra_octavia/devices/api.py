@@ -60,6 +60,10 @@ class Reply:
         return f"status {self.status}"
 
 
+class NotStarted(DeviceAway):
+    """A device tried to serve a configuration and could not; it serves what it did before."""
+
+
 @dataclass(frozen=True)
 class Configuration:
     """What a device has: the text and its MD5, and whether HAProxy serves it now."""
@@ -182,8 +186,11 @@ class Api:
         self._good(self._call("PUT", path, text.encode(), kind="text/plain"), 201, 202)
 
     def act(self, balancer: str, action: str) -> None:
-        """Start or reload; what takes long goes on after this returns."""
-        self._good(self._call("PUT", f"/loadbalancer/{balancer}/{action}"), 202)
+        """Start or reload; what takes long goes on after this returns. Raises NotStarted too."""
+        reply = self._call("PUT", f"/loadbalancer/{balancer}/{action}")
+        if reply.status == 500:
+            raise NotStarted(f"{self._who}: {reply.words}")
+        self._good(reply, 202)
 
     def drop(self, balancer: str) -> None:
         """Serve a load balancer no more; one that is not served is no fault."""

@@ -25,6 +25,8 @@ from libra_octavia.inventory.devices import BUILDING, FAILED
 LOG = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.2
+_LOST_SECONDS = 10.0
+"""How often the pool manager is asked whether a device that does not answer is still there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,16 +137,19 @@ class Builder:
         }
 
     def _answering(self, device: Device, api: Api) -> None:
-        deadline = self._clock() + self._boot
+        began = self._clock()
+        look_at = began + _LOST_SECONDS
         while True:
             try:
                 api.info()
             except DeviceAway as error:
-                if self._clock() >= deadline:
+                now = self._clock()
+                lost = now >= look_at and self.is_gone(device)
+                if lost or now >= began + self._boot:
                     self._give_up(device, device.name)
-                    raise DeviceAway(
-                        f"it was built and did not answer within {self._boot:g} s: {error}"
-                    ) from error
+                    why = "it was lost" if lost else f"no answer within {self._boot:g} s"
+                    raise DeviceAway(f"device {device.name} was built: {why}: {error}") from error
+                look_at = look_at if now < look_at else now + _LOST_SECONDS
                 self._sleep(_LOOK_SECONDS)
             else:
                 return

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 
 from libra_common.crash import crash_point
 from libra_octavia.agent.devices import DeviceAway, DeviceRefused
-from libra_octavia.devices.api import Api, Configuration
+from libra_octavia.devices.api import Api, Configuration, NotStarted
 from libra_octavia.devices.wishes import files_of, md5
 
 _LOOK_SECONDS = 0.25
+_PAUSES = (1.0, 4.0)
+"""Seconds between the tries to start what passed HAProxy's check."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,11 +61,25 @@ class Pusher:
         if found is None or found.md5 != md5(wanted.text.encode()):
             api.upload(wanted.amphora_id, wanted.balancer, wanted.text)
             crash_point("octavia_uploaded")
-        api.act(wanted.balancer, "reload" if found is not None and found.in_force else "start")
+        self._start(wanted, "reload" if found is not None and found.in_force else "start", api)
         crash_point("octavia_acted")
         self._seen(wanted, api)
         for name in files_of(found.text) - wanted.files.keys() if found is not None else ():
             api.delete_file(wanted.balancer, name)
+
+    def _start(self, wanted: Configured, action: str, api: Api) -> None:
+        """Have it started; what cannot be several times in a row is refused for good."""
+        for pause in _PAUSES:
+            try:
+                api.act(wanted.balancer, action)
+            except NotStarted:
+                self._sleep(pause)
+            else:
+                return
+        try:
+            api.act(wanted.balancer, action)
+        except NotStarted as error:
+            raise DeviceRefused(str(error)) from error
 
     def _send_files(self, wanted: Configured, api: Api) -> None:
         for name, content in wanted.files.items():
