@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -30,6 +31,8 @@ from libra_octavia.inventory.reports import Reports
 LOG = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
+_SHARE = 10
+"""A look costs the more, the more load balancers there are; one part of so many is spent on it."""
 _MOST_PAUSE = 30.0
 _CLAIM_SECONDS = 30.0
 """How long nobody else tells of a load balancer when whoever is at it dies."""
@@ -165,7 +168,11 @@ class Reporter:
         pause = _LOOK_SECONDS
         while not self._ends.wait(pause):
             try:
-                pause = 0.0 if self.step() == _AT_ONCE else _LOOK_SECONDS
+                began = time.monotonic()
+                told = self.step()
+                # With nothing to tell, looking must not become what an agent does all the time.
+                idle = _SHARE * (time.monotonic() - began)
+                pause = 0.0 if told == _AT_ONCE else max(_LOOK_SECONDS, 0.0 if told else idle)
             except LibraError as error:
                 pause = min(max(pause * 2, _LOOK_SECONDS), _MOST_PAUSE)
                 LOG.warning("health is told later, in %g s: %s", pause, error)

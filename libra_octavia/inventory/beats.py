@@ -7,10 +7,10 @@ send to one agent after the other.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, Float, bindparam, delete, func, select, update
 
 from libra_octavia.health.counting import added
 from libra_octavia.health.message import Beat
@@ -25,6 +25,7 @@ from libra_octavia.inventory.tables import (
     totals,
 )
 from libra_octavia.inventory.totals import Counts, add, counts_of
+from libra_octavia.inventory.upsert import insert_missing
 
 
 class Taken(StrEnum):
@@ -57,21 +58,27 @@ class Beats:
         names = sorted({one.beat.amphora_id for one in heard})
         with self._database.write() as connection:
             owners = _owners(connection, names)
-            places = _locked(connection, [name for name in names if name in owners])
-            done, news = [], dict[str, dict[str, Counts]]()
+            places = _locked(connection, owners)
+            last = _readings(connection, owners)
+            done, stored = [], dict[str, Heard]()
+            news: dict[str, tuple[str, Counts]] = {}
+            read: dict[tuple[str, str], Counts] = {}
             for one in heard:
                 name = one.beat.amphora_id
                 if name not in owners:
                     done.append(Taken.UNKNOWN)
-                elif not is_newer(one.beat.place, places.get(name)):
+                elif not is_newer(one.beat.place, places[name]):
                     done.append(Taken.OLD)
                 else:
-                    _store(connection, one, owners[name], known=name in places)
-                    _count(connection, one.beat, owners[name], news.setdefault(owners[name], {}))
+                    for listener, fresh in _count(one.beat, last, read).items():
+                        before = news.get(listener, (owners[name], Counts()))[1]
+                        news[listener] = owners[name], _sum(before, fresh)
                     places[name] = one.beat.place
+                    stored[name] = one
                     done.append(Taken.STORED)
-            for owner in sorted(news):
-                add(connection, owner, _with_active(connection, owner, news[owner]))
+            _store(connection, stored, owners)
+            _keep(connection, read, owners)
+            add(connection, _with_active(connection, news))
             return done
 
     def words(self, amphora_ids: Iterable[str]) -> Mapping[str, str]:
@@ -109,78 +116,140 @@ def _owners(connection: Connection, names: Sequence[str]) -> dict[str, str]:
     return {row.amphora_id: row.load_balancer_id for row in rows}
 
 
-def _locked(connection: Connection, names: Sequence[str]) -> dict[str, Place]:
+def _locked(connection: Connection, owners: Mapping[str, str]) -> dict[str, Place]:
     """The last heartbeats of devices, which no other agent changes until this ends."""
-    rows = connection.execute(
+    rows = (
         select(beats.c.amphora_id, beats.c.boot, beats.c.sequence)
-        .where(beats.c.amphora_id.in_(names))
+        .where(beats.c.amphora_id.in_(list(owners)))
         .order_by(beats.c.amphora_id)
         .with_for_update()
     )
-    return {row.amphora_id: Place(row.boot, row.sequence) for row in rows}
+    found = {row.amphora_id: Place(row.boot, row.sequence) for row in connection.execute(rows)}
+    if len(found) == len(owners):
+        return found
+    insert_missing(
+        connection,
+        beats,
+        [
+            {
+                "amphora_id": name,
+                "load_balancer_id": owners[name],
+                # Before any that there can be.
+                "sequence": -1,
+                "heard": 0.0,
+                "words": "",
+                "digest": "",
+            }
+            for name in sorted(owners.keys() - found.keys())
+        ],
+    )
+    return {row.amphora_id: Place(row.boot, row.sequence) for row in connection.execute(rows)}
 
 
-def _store(connection: Connection, heard: Heard, owner: str, *, known: bool) -> None:
-    beat = heard.beat
-    values = {
-        "load_balancer_id": owner,
-        "boot": beat.place.boot,
-        "sequence": beat.place.sequence,
-        "heard": now() - heard.ago,
-        "words": beat.words.text(),
-        "digest": beat.digest,
-    }
-    if known:
-        connection.execute(
-            update(beats).where(beats.c.amphora_id == beat.amphora_id).values(**values)
-        )
-    else:
-        # Where another agent was faster this fails, and all of it is done again.
-        connection.execute(insert(beats).values(amphora_id=beat.amphora_id, **values))
+def _readings(connection: Connection, owners: Mapping[str, str]) -> dict[str, dict[str, Counts]]:
+    """The last readings of devices, by listener."""
+    found: dict[str, dict[str, Counts]] = {name: {} for name in owners}
+    rows = connection.execute(select(readings).where(readings.c.amphora_id.in_(list(owners))))
+    for row in rows:
+        found[row.amphora_id][row.listener_id] = counts_of(row)
+    return found
 
 
-def _count(connection: Connection, beat: Beat, owner: str, news: dict[str, Counts]) -> None:
-    """Keep the readings of a heartbeat, and add what is new in them to `news`."""
-    mine = readings.c.amphora_id == beat.amphora_id
-    last = {
-        row.listener_id: counts_of(row) for row in connection.execute(select(readings).where(mine))
-    }
+def _count(
+    beat: Beat, last: Mapping[str, dict[str, Counts]], read: dict[tuple[str, str], Counts]
+) -> dict[str, Counts]:
+    """What is new in a heartbeat; its readings take the place of the last ones."""
+    news = {}
+    mine = last[beat.amphora_id]
     for listener, counts in beat.counts.items():
-        fresh = counts if beat.deltas else added(last.get(listener), counts)
-        news[listener] = _sum(news.get(listener, Counts()), fresh)
-        # What deltas say is no reading: only how many connections there are.
-        active = {"active_connections": counts.active_connections}
-        values = asdict(last.get(listener, Counts())) | active if beat.deltas else asdict(counts)
-        if listener in last:
-            connection.execute(
-                update(readings).where(mine, readings.c.listener_id == listener).values(**values)
-            )
+        before = mine.get(listener)
+        if beat.deltas:
+            # They are no reading, but for how many connections there are.
+            news[listener] = counts
+            active = counts.active_connections
+            reading = replace(before or Counts(), active_connections=active)
         else:
-            connection.execute(
-                insert(readings).values(
-                    amphora_id=beat.amphora_id,
-                    listener_id=listener,
-                    load_balancer_id=owner,
-                    **values,
-                )
-            )
+            news[listener] = added(before, counts)
+            reading = counts
+        mine[listener] = read[beat.amphora_id, listener] = reading
+    return news
+
+
+def _store(connection: Connection, stored: Mapping[str, Heard], owners: Mapping[str, str]) -> None:
+    if stored:
+        connection.execute(
+            update(beats)
+            .where(beats.c.amphora_id == bindparam("name"))
+            .values(
+                load_balancer_id=bindparam("owner"),
+                boot=bindparam("boot"),
+                sequence=bindparam("sequence"),
+                heard=now() - bindparam("ago", type_=Float),
+                words=bindparam("words"),
+                digest=bindparam("digest"),
+            ),
+            [
+                {
+                    "name": name,
+                    "owner": owners[name],
+                    "boot": one.beat.place.boot,
+                    "sequence": one.beat.place.sequence,
+                    "ago": one.ago,
+                    "words": one.beat.words.text(),
+                    "digest": one.beat.digest,
+                }
+                for name, one in sorted(stored.items())
+            ],
+        )
+
+
+def _keep(
+    connection: Connection, read: Mapping[tuple[str, str], Counts], owners: Mapping[str, str]
+) -> None:
+    """Keep readings, by device and listener."""
+    if not read:
+        return
+    rows = [
+        {"name": name, "listener": listener, **asdict(counts)}
+        for (name, listener), counts in sorted(read.items())
+    ]
+    insert_missing(
+        connection,
+        readings,
+        [
+            {
+                "amphora_id": row["name"],
+                "listener_id": row["listener"],
+                "load_balancer_id": owners[row["name"]],
+                **asdict(Counts()),
+            }
+            for row in rows
+        ],
+    )
+    connection.execute(
+        update(readings)
+        .where(
+            readings.c.amphora_id == bindparam("name"),
+            readings.c.listener_id == bindparam("listener"),
+        )
+        .values({name: bindparam(name) for name in asdict(Counts())}),
+        rows,
+    )
 
 
 def _with_active(
-    connection: Connection, owner: str, news: Mapping[str, Counts]
-) -> dict[str, Counts]:
-    """The same news with the connections that all devices of a load balancer have now."""
-    active = {
-        row.listener_id: int(row.active)
-        for row in connection.execute(
-            select(readings.c.listener_id, func.sum(readings.c.active_connections).label("active"))
-            .where(readings.c.load_balancer_id == owner)
-            .group_by(readings.c.listener_id)
-        )
-    }
+    connection: Connection, news: Mapping[str, tuple[str, Counts]]
+) -> dict[str, tuple[str, Counts]]:
+    """The same news with the connections that all devices have now."""
+    rows = connection.execute(
+        select(readings.c.listener_id, func.sum(readings.c.active_connections).label("active"))
+        .where(readings.c.load_balancer_id.in_({owner for owner, _ in news.values()}))
+        .group_by(readings.c.listener_id)
+    )
+    active = {row.listener_id: int(row.active) for row in rows}
     return {
-        name: Counts(**{**asdict(one), "active_connections": active.get(name, 0)})
-        for name, one in news.items()
+        name: (owner, replace(counts, active_connections=active.get(name, 0)))
+        for name, (owner, counts) in news.items()
     }
 
 

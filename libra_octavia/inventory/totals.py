@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, Row, bindparam, select, update
 
 from libra_octavia.inventory.database import Database
 from libra_octavia.inventory.tables import totals
+from libra_octavia.inventory.upsert import insert_missing
 
 _GROWING = ("bytes_in", "bytes_out", "request_errors", "total_connections")
 
@@ -38,7 +38,7 @@ class Totals:
         All of it is added or nothing. Active connections take the place of those before.
         """
         with self._database.write() as connection:
-            add(connection, load_balancer_id, news)
+            add(connection, {name: (load_balancer_id, one) for name, one in news.items()})
             rows = connection.execute(select(totals).where(totals.c.listener_id.in_(list(news))))
             return {row.listener_id: counts_of(row) for row in rows}
 
@@ -51,27 +51,39 @@ class Totals:
             return {row.listener_id: counts_of(row) for row in rows}
 
 
-def add(connection: Connection, load_balancer_id: str, news: Mapping[str, Counts]) -> None:
-    """Add within a transaction of the caller's; always in the same order, as it locks rows."""
-    for listener in sorted(news):
-        values = asdict(news[listener])
-        sums = {name: totals.c[name] + values[name] for name in _GROWING}
-        found = (
-            update(totals)
-            .where(totals.c.listener_id == listener)
-            .values(active_connections=values["active_connections"], **sums)
-        )
-        if connection.execute(found).rowcount:
-            continue
-        try:
-            with connection.begin_nested():
-                connection.execute(
-                    insert(totals).values(
-                        listener_id=listener, load_balancer_id=load_balancer_id, **values
-                    )
-                )
-        except IntegrityError:  # another agent was faster
-            connection.execute(found)
+def add(connection: Connection, news: Mapping[str, tuple[str, Counts]]) -> None:
+    """Add within a transaction of the caller's; `news` are load balancer and counts by listener.
+
+    Always in the same order, since it locks rows.
+    """
+    rows = [
+        {"listener": listener, "load_balancer_id": owner, **asdict(counts)}
+        for listener, (owner, counts) in sorted(news.items())
+    ]
+    if not rows:
+        return
+    nothing = asdict(Counts())
+    insert_missing(
+        connection,
+        totals,
+        [
+            {
+                "listener_id": row["listener"],
+                "load_balancer_id": row["load_balancer_id"],
+                **nothing,
+            }
+            for row in rows
+        ],
+    )
+    connection.execute(
+        update(totals)
+        .where(totals.c.listener_id == bindparam("listener"))
+        .values(
+            active_connections=bindparam("active_connections"),
+            **{name: totals.c[name] + bindparam(name) for name in _GROWING},
+        ),
+        rows,
+    )
 
 
 def counts_of(row: Row[Any]) -> Counts:

@@ -13,6 +13,8 @@ from typing import Any
 from libra_amphora.heartbeat import packet
 from libra_common.settings import Settings, load
 from libra_octavia.agent.octavia import Octavia
+from libra_octavia.devices.api import Api, Apis
+from libra_octavia.devices.certificates import Certificates
 from libra_octavia.health.service import Health
 from libra_octavia.inventory import (
     Database,
@@ -24,6 +26,7 @@ from libra_octavia.inventory import (
     Operation,
     Wish,
 )
+from tests.support.octavia_cloud import OctaviaCloud
 from tests.support.octavia_trees import listener, member, monitor, pool, tree
 from tests.support.ports import free_port
 
@@ -114,6 +117,17 @@ def serve(database: Database, *devices: str) -> None:
     assert lease is not None
     intents.remember("lb", ["lb", "l", "p", "m1", "m2", "h"])
     leases.complete(lease, [one.number for one in intents.of("lb")])
+
+
+def device_api(cloud: OctaviaCloud, device: Device) -> Api:
+    """A device's API, with the rights of whoever serves it now."""
+    ours = load(["--config-file", str(cloud.agents[0].config)], prog="libra_octavia").octavia
+    certificates = Certificates(
+        folder=ours.ca_dir, days=ours.certificate_days, devices=Devices(cloud.database)
+    )
+    apis = Apis(context=certificates.context, port=ours.device_port, connect_timeout=5, timeout=30)
+    who = (str(device.amphora_id), str(device.address))
+    return apis.of(*who, fence=apis.of(*who, fence=0).standing().fence)
 
 
 class Speaking:

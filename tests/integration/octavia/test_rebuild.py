@@ -11,10 +11,6 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text, update
 
-from libra_common.settings import load
-from libra_octavia.devices.api import Apis
-from libra_octavia.devices.certificates import Certificates
-from libra_octavia.inventory import Devices
 from libra_octavia.inventory.tables import (
     certificates,
     devices,
@@ -24,6 +20,7 @@ from libra_octavia.inventory.tables import (
     ports,
 )
 from tests.support.octavia_cloud import MEMBERS_SUBNET, OctaviaCloud
+from tests.support.octavia_health import device_api
 from tests.support.traffic import get
 from tests.support.wait import until
 
@@ -140,20 +137,9 @@ def test_a_sync_serves_again_what_somebody_changed_on_a_device(cloud: OctaviaClo
     assert get(80, host=made["vip_address"]).body == b"shop"
     # Given a device that was told to serve nothing, by somebody with its keys
     (device,) = cloud.known_devices(made["id"])
-    ours = load(["--config-file", str(cloud.agents[0].config)], prog="libra_octavia").octavia
-    certificates_of = Certificates(
-        folder=ours.ca_dir, days=ours.certificate_days, devices=Devices(cloud.database)
-    )
-    api = Apis(
-        context=certificates_of.context, port=ours.device_port, connect_timeout=5, timeout=30
-    ).of(str(device.amphora_id), str(device.address), fence=10**6)
-    api.drop(made["id"])
+    device_api(cloud, device).drop(made["id"])
     assert not cloud.serves(made["vip_address"], "shop")
-    # When the agents are asked to compare, with a fence that the device accepts
-    with cloud.database.write() as connection:
-        connection.execute(
-            update(load_balancers).where(load_balancers.c.id == made["id"]).values(fence=10**6)
-        )
+    # When the agents are asked to compare
     assert libra(cloud, "sync", made["id"]) == {"load_balancers": [made["id"]]}
     until(lambda: cloud.serves(made["vip_address"], "shop"), "it serves again", 60)
     assert (cloud.api.show(f"loadbalancers/{made['id']}") or {})["provisioning_status"] == "ACTIVE"
