@@ -113,6 +113,8 @@ class App:
         )
         if route.fast:
             return route.handler(call)
+        if route.quick is not None and (answer := route.quick(call)) is not None:
+            return answer
         sent = None if route.method == "GET" else sent
         pool = self._readers if route.method == "GET" else self._writers
         return await self._in_time(

@@ -20,6 +20,7 @@ from libra_amphora.conf import PROG, AmphoraSettings
 from libra_amphora.growing import Growing
 from libra_amphora.lvs import LvsListeners
 from libra_amphora.reporting import View
+from libra_amphora.resting import Resting
 from libra_amphora.snapshot import Listener, Pool, Snapshot, Traffic
 from libra_common.errors import LibraError
 from libra_haproxy.errors import EngineError
@@ -28,7 +29,7 @@ from libra_haproxy.text import Section, TextRefused, addresses, everywhere, kind
 from libra_haproxy.text_instance import TextInstance
 from libra_haproxy.text_opening import TextInstanceSettings, make_text_instance
 from libra_haproxy.text_stat import number
-from libra_haproxy.text_store import Wanted
+from libra_haproxy.text_store import Record, Wanted
 
 LOG = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class Balancers:
         self._lock = threading.Lock()
         self._instances: dict[str, TextInstance] = {}
         self._errors = Growing()
+        self._resting = Resting()
         self._askers = ThreadPoolExecutor(_ASKERS, "ask")
 
     def open(self) -> None:
@@ -117,6 +119,7 @@ class Balancers:
                         del self._instances[id_]
             self._certificates.drop(id_)
             self._errors.forget(id_)
+            self._resting.forget(id_)
             return True
         if self._lvs.delete(id_):
             return True
@@ -144,6 +147,15 @@ class Balancers:
         texts = (instance.text for instance in self._all().values())
         return any(text is not None and everywhere(text) for text in texts)
 
+    def tell(self, backend: str) -> bool:
+        """Whether any has a backend of this name."""
+        for instance in self._all().values():
+            with suppress(TextRefused):
+                text = instance.text
+                if text is not None and any(one.name == backend for one in text.backends):
+                    return True
+        return False
+
     def admin_sockets(self) -> tuple[Path, ...]:
         """The sockets of the HAProxys that should run."""
         return tuple(
@@ -161,15 +173,26 @@ class Balancers:
 
     def statuses(self) -> list[dict[str, str]]:
         """Each listener's status, id and type."""
-        return [
-            {
-                "status": reporting.status(view, frontend),
-                "uuid": id_,
-                "type": kind(view.text, frontend),
-            }
-            for view in self._views()
-            for id_, frontend in reporting.listeners(view).items()
-        ] + self._lvs.statuses()
+        records = self._records()
+        found: list[dict[str, str]] = []
+        for view in self._views():
+            statuses = [
+                {
+                    "status": reporting.status(view, frontend),
+                    "uuid": id_,
+                    "type": kind(view.text, frontend),
+                }
+                for id_, frontend in reporting.listeners(view).items()
+            ]
+            found += statuses
+            record = records.get(view.id)
+            if record is not None and not view.should_run:
+                self._resting.keep(view.id, record, source=view.text.source, statuses=statuses)
+        return found + self._lvs.statuses()
+
+    def resting(self) -> list[dict[str, str]] | None:
+        """The statuses, where they are known without asking or waiting for anybody; else None."""
+        return None if self._lvs.any else self._resting.all(self._records())
 
     def details(self, id_: str) -> dict[str, object] | None:
         """One listener's status with its pools and members; None where there is none."""
@@ -247,6 +270,10 @@ class Balancers:
             )
 
         return replace(view, traffic=of)
+
+    def _records(self) -> dict[str, Record | None]:
+        # Without the lock, behind which files are written: the loop of the API asks too.
+        return {id_: instance.record for id_, instance in self._instances.copy().items()}
 
     def _all(self) -> dict[str, TextInstance]:
         with self._lock:

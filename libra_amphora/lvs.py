@@ -185,6 +185,11 @@ class LvsListeners:
         configs = (one.config for one in self._all())
         return tuple(dict.fromkeys(found for config in configs for found in config.addresses))
 
+    @property
+    def any(self) -> bool:
+        """Whether there is a listener; costs nothing."""
+        return bool(self._listeners)
+
     def statuses(self) -> list[dict[str, str]]:
         """Each listener's status, id and type."""
         return [lvs_report.status(one.view) for one in self._all()]

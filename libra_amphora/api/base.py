@@ -145,7 +145,8 @@ class Route:
     """One method of one path; `{name}` in `path` are parameters, checked by `PARAMETERS`.
 
     `guarded`: answered with 503 while the topology changes. `fast`: costs next to nothing and
-    waits for nothing, so it needs no thread. `late` is the answer where the handler takes too
+    waits for nothing, so it needs no thread. `quick` answers for the handler where that is so at
+    the moment, and gives None where it is not. `late` is the answer where the handler takes too
     long and goes on by itself; without one that is a 500. `versions` is where it is served.
     `answers` says when which status comes, for the OpenAPI document. `absent` answers for an id
     in the path that no thing can have; without it that is a 400.
@@ -158,6 +159,7 @@ class Route:
     body: Raw | Json[Any] | None = field(default=None, kw_only=True)
     guarded: bool = field(default=False, kw_only=True)
     fast: bool = field(default=False, kw_only=True)
+    quick: Callable[[Call], Answer | None] | None = field(default=None, kw_only=True)
     late: Answer | None = field(default=None, kw_only=True)
     versions: tuple[str, ...] = field(default=(V1, V01), kw_only=True)
     answers: Mapping[int, str] = field(default_factory=dict, kw_only=True)

@@ -28,6 +28,7 @@ class ListenersApi:
             "/listeners",
             self._all,
             summary="The status of every listener",
+            quick=self._all_resting,
             answers={200: "a list"},
         )
         yield Route(
@@ -57,6 +58,10 @@ class ListenersApi:
 
     def _all(self, call: Call) -> Answer:  # noqa: ARG002
         return Answer(200, self._balancers.statuses())
+
+    def _all_resting(self, call: Call) -> Answer | None:  # noqa: ARG002
+        found = self._balancers.resting()
+        return None if found is None else Answer(200, found)
 
     def _one(self, call: Call) -> Answer:
         found = self._balancers.details(call.params["listener_id"])
