@@ -43,6 +43,31 @@ def test_the_address_serves_moves_with_a_failover_and_is_given_back(cloud: Octav
     assert (cloud.devices(), cloud.cloud.addresses()) == ([], [])
 
 
+def test_what_cannot_be_started_is_error_and_all_else_serves_on(cloud: OctaviaCloud) -> None:
+    (web,) = cloud.members("web")
+    pool = {
+        "name": "webs",
+        "protocol": "HTTP",
+        "lb_algorithm": "ROUND_ROBIN",
+        "members": [{"address": web.host, "protocol_port": web.port}],
+    }
+    front = {"name": "web", "protocol": "HTTP", "protocol_port": 80, "default_pool": pool}
+    made = cloud.create("loadbalancers", vip_subnet_id=SUBNET, listeners=[front])
+    # HAProxy is to listen at every address of the device, and the agent has one of them already
+    bad = cloud.create(
+        "listeners",
+        status="ERROR",
+        loadbalancer_id=made["id"],
+        protocol="TCP",
+        protocol_port=9443,
+    )
+    assert get(80, host=made["vip_address"]).body == b"web"
+    assert "Error reloading haproxy" in cloud.agents[0].log.read_text()
+    cloud.delete(f"listeners/{bad['id']}")
+    assert get(80, host=made["vip_address"]).body == b"web"
+    cloud.delete(f"loadbalancers/{made['id']}", "?cascade=true")
+
+
 def test_an_address_is_given_back_when_the_create_fails(cloud: OctaviaCloud) -> None:
     # What the driver refuses after it was asked for the address
     front = {"name": "udp", "protocol": "UDP", "protocol_port": 53}
