@@ -1,4 +1,4 @@
-"""Tells the story, step by step: `python -m tests.demo.story`, which `bin/demo` runs.
+"""Tells the story, step by step: `python -m tests.demo.story [--octavia]`, as `bin/demo` does.
 
 Exit codes: 0 all as it should be; 1 something was not; 69 a part is not installed; 128 and the
 signal's number where a signal ended it. Nothing is left behind in any case.
@@ -37,21 +37,30 @@ _FAULTS = (
 )
 """What a part that is not as it should be may lead to."""
 
+_OCTAVIA = "--octavia"
 _CLEAN_UP = "Clean-up: no process and no file is left"
 
 
 class Story:
     """One telling, and what came of it."""
 
-    def __init__(self, screen: Screen, kind: type[Stage], steps: Sequence[Step]) -> None:
+    def __init__(
+        self, screen: Screen, kind: type[Stage], steps: Sequence[Step], *, needs: str = ""
+    ) -> None:
         self._kind = kind
+        self._needs = needs
         self._steps = steps
         self.rows: list[Row] = []
         self._screen = screen
         self._began = time.monotonic()
 
     def tell(self) -> None:
-        """Play all steps up to one that goes wrong, clean up, and note each in `rows`."""
+        """Play all steps up to one that goes wrong, clean up, and note each in `rows`.
+
+        Raises Missing, with nothing done, where something that it needs is not to be had.
+        """
+        if self._needs:
+            raise Missing(self._needs)
         with set_up(self._kind) as stage:
             self._play(stage)
             self._began = time.monotonic()
@@ -88,8 +97,12 @@ def main() -> int:
     screen = Screen()
     for number in _SIGNALS:
         signal.signal(number, _leave)
-    screen.title("Libra: one load balancer's life", "Each message goes through gearmand.")
-    story = _choose(screen)
+    octavia = _OCTAVIA in sys.argv[1:]
+    screen.title(
+        "Libra: one load balancer's life",
+        "Each is a call to Octavia." if octavia else "Each message goes through gearmand.",
+    )
+    story = _through_octavia(screen) if octavia else _choose(screen)
     try:
         story.tell()
     except Missing as fault:
@@ -106,6 +119,14 @@ def main() -> int:
     screen.line("Next: README.md says how to run the daemons and send them messages,")
     screen.line("      bin/libra --help what the command line client can do, docs/ the rest.")
     return 0
+
+
+def _through_octavia(screen: Screen) -> Story:
+    """The story as a user of OpenStack sees it. Raises Missing where namespaces cannot be had."""
+    # Only here: it takes what the tests take, and OpenStack's Octavia besides.
+    from tests.demo import octavia
+
+    return Story(screen, octavia.OctaviaStage, octavia.STEPS, needs=cloud.why_not())
 
 
 def _choose(screen: Screen) -> Story:

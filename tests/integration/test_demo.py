@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.demo import alone, cloud
-from tests.support import folders
+from tests.support import folders, octavia_env
 from tests.support.need import program
 
 REPOSITORY = Path(__file__).parents[2]
@@ -40,6 +40,7 @@ def start(
     folder: Path,
     *path: Path | str,
     command: Sequence[str] = (sys.executable,),
+    words: Sequence[str] = (),
     **more: str,
 ) -> subprocess.Popen[str]:
     """Start the story; `path` is its PATH, by default one with all parts on it."""
@@ -51,7 +52,7 @@ def start(
         if name not in {"FORCE_COLOR", "PYTHONIOENCODING", "COLUMNS"}
     }
     return subprocess.Popen(
-        [*command, "-m", "tests.demo.story"],
+        [*command, "-m", "tests.demo.story", *words],
         cwd=REPOSITORY,
         env={
             **environment,
@@ -94,6 +95,22 @@ def test_every_step_is_as_it_should_be_and_nothing_is_left(folder: Path) -> None
     assert "all as it should be" in summary
     assert "✗" not in said
     assert ("BUILD_DEVICE" in said) == WHOLE
+    assert nothing_is_left(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_story_through_octavia_is_as_it_should_be_and_nothing_is_left(folder: Path) -> None:
+    if not WHOLE:
+        pytest.skip(cloud.why_not())
+    octavia_env.python()  # installs it where it is not; fails or skips where it cannot be
+    demo = start(folder, words=["--octavia"])
+    said, _ = demo.communicate(timeout=600)
+    assert demo.returncode == 0, said
+    assert "operating_status of members: ERROR" in said
+    assert "✓   7  DELETE with cascade" in said
+    assert "✓   Clean-up" in said
+    assert "✗" not in said
     assert nothing_is_left(folder)
 
 
