@@ -6,6 +6,8 @@ import datetime
 import json
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -257,3 +259,26 @@ def test_a_device_row_is_listed_with_its_load_balancer_alone(
     serve(database, "amp")
     (one,) = shown(capsys, "octavia", "list", *settings)
     assert [device["name"] for device in one["devices"]] == ["amp"]
+
+
+def test_without_the_packages_of_the_extra_only_these_commands_are_missing(tmp_path: Path) -> None:
+    # Given an installation of libra alone
+    code = (
+        "import sys; sys.modules['sqlalchemy'] = None;"
+        "from libra_client.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    )
+    for words, exit_code, said in (
+        (["octavia", "list"], Exit.USAGE, "pip install 'libra[octavia]'"),
+        (["octavia", "--help"], Exit.OK, "sync"),
+        (["schema"], Exit.OK, "UPDATE"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == exit_code, done.stderr
+        assert said in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
