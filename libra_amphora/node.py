@@ -37,6 +37,7 @@ from libra_amphora.mutable import MutableSettings
 from libra_amphora.network import Network
 from libra_amphora.openapi import OpenApiApi
 from libra_amphora.plugged import SINGLE
+from libra_amphora.prometheus import BACKEND, MetricsProxy
 from libra_amphora.server import ApiServer
 from libra_amphora.system import System
 from libra_amphora.topology import Topology
@@ -107,6 +108,7 @@ class Node:
             snapshot=self.balancers.snapshot,
             fit=lambda: self.keepalived.running or not self.keepalived.configured,
         )
+        self.metrics = MetricsProxy(self.network.namespace)
         self.system = System(interfaces=self.network.interfaces)
         self.mutable = MutableSettings(
             settings=settings,
@@ -159,6 +161,7 @@ class Node:
         self._release = haproxy_version(self._settings.haproxy.haproxy_cmd)
         self.network.look()
         self.balancers.look()
+        self.metrics.look(wanted=self.balancers.tell(BACKEND))
         self.lvs.look()
         self.keepalived.watch(self.balancers.admin_sockets())
 
@@ -173,6 +176,7 @@ class Node:
         if self._server is not None:
             self._server.stop(seconds)
         self.system.stop()
+        self.metrics.close()
         if self._app is not None:
             self._app.close()
         self.keepalived.close()

@@ -139,6 +139,9 @@ class Header(StrEnum):
 
     FORWARDED_FOR = "X-Forwarded-For"
     FORWARDED_PROTO = "X-Forwarded-Proto"
+    FORWARDED_IP = "X-Forwarded-IP"
+    CLIENT_IP = "X-Client-IP"
+    REAL_IP = "X-Real-IP"
     SSL_VERIFY = "X-SSL-Client-Verify"
     SSL_HAS_CERT = "X-SSL-Client-Has-Cert"
     SSL_DN = "X-SSL-Client-DN"

@@ -24,6 +24,9 @@ _MATCH = {
     Compare.STARTS_WITH: tokens.keyword("beg"),
 }
 _SAMPLES = {
+    Header.FORWARDED_IP: words.expanded(words.sample("src")),
+    Header.CLIENT_IP: words.expanded(words.sample("src")),
+    Header.REAL_IP: words.expanded(words.sample("src")),
     Header.SSL_VERIFY: words.expanded(words.sample("ssl_c_verify")),
     Header.SSL_HAS_CERT: words.HAS_CERTIFICATE,
     Header.SSL_DN: words.expanded(words.sample("ssl_c_s_dn")),
@@ -33,7 +36,7 @@ _SAMPLES = {
     Header.SSL_NOT_BEFORE: words.expanded(words.sample("ssl_c_notbefore")),
     Header.SSL_NOT_AFTER: words.expanded(words.sample("ssl_c_notafter")),
 }
-"""What members are told of a client's certificate, in the words of the provider driver guide."""
+"""What members are told of a client, of its certificate in the words of the provider driver guide."""
 
 
 @dataclass(frozen=True)

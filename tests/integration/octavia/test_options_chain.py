@@ -48,7 +48,7 @@ def test_an_option_serves_what_it_should_and_nothing_else(
 
 @pytest.fixture(scope="module")
 def places(cloud: OctaviaCloud) -> Iterator[dict[str, tuple[str, dict[str, Any]]]]:
-    """By kinds of objects, where one can be made, and by which fields at the least."""
+    """By kinds of objects, where one can be made or is, and with which fields at the least."""
     made = cloud.balancer()
     front = cloud.create("listeners", loadbalancer_id=made["id"], protocol="HTTP", protocol_port=80)
     behind = cloud.create(
@@ -61,7 +61,7 @@ def places(cloud: OctaviaCloud) -> Iterator[dict[str, tuple[str, dict[str, Any]]
     monitor = {"pool_id": behind["id"], "type": "HTTP", "delay": 5, "timeout": 3, "max_retries": 2}
     rule = {"type": "PATH", "compare_type": "EQUAL_TO", "value": "/"}
     yield {
-        "load balancer": ("loadbalancers", {"vip_subnet_id": made["vip_subnet_id"]}),
+        "load balancer": (f"loadbalancers/{made['id']}", {}),
         "listener": ("listeners", listener),
         "pool": ("pools", pool),
         "member": (f"pools/{behind['id']}/members", member),
@@ -81,13 +81,13 @@ def test_a_wrong_value_is_refused_by_name_before_anything_is_stored(
 ) -> None:
     assert option.refusal is not None
     path, fields = places[option.kind]
-    collection = path.rpartition("/")[2]
-    before = cloud.api.call("GET", path)[collection]
+    whole = option.kind == "load balancer"  # which is there: it is changed
+    collection = path.split("/")[0] if whole else path.rpartition("/")[2]
+    one = _ONE.get(collection, collection[:-1])
+    before = cloud.api.call("GET", path)
     with pytest.raises(Refused) as caught:
         cloud.api.call(
-            "POST",
-            path,
-            {_ONE.get(collection, collection[:-1]): {**fields, **option.refusal.fields}},
+            "PUT" if whole else "POST", path, {one: {**fields, **option.refusal.fields}}
         )
     if option.refusal.by == "Libra":
         assert caught.value.status == 501
@@ -95,7 +95,7 @@ def test_a_wrong_value_is_refused_by_name_before_anything_is_stored(
     else:
         assert 400 <= caught.value.status < 500
     # Nothing is there, nothing is wanted, and whatever it belongs to can be changed further.
-    assert cloud.api.call("GET", path)[collection] == before
+    assert cloud.api.call("GET", path) == before
     assert cloud.pending() == []
     with cloud.database.read() as connection:
         assert connection.execute(intents.select()).all() == []

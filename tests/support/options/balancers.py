@@ -28,8 +28,10 @@ def admin_state_up(stage: Stage) -> None:
 unserved(
     KIND,
     "vip_sg_ids",
-    refusal=Refusal(
-        {"vip_sg_ids": ["a8a45cd9-b3b8-4a4e-a8cf-a9e0ea0b5ddf"]}, "vip_sg_ids", by="Octavia"
+    refusal=Refusal({"vip_sg_ids": ["a8a45cd9-b3b8-4a4e-a8cf-a9e0ea0b5ddf"]}, "vip_sg_ids"),
+    note=(
+        "the ports of devices are guarded by the pool manager's security groups. Octavia does not"
+        " tell a driver of it when a load balancer is made, which then is ERROR with this reason"
     ),
 )
 unserved(
@@ -37,5 +39,9 @@ unserved(
     "vip_qos_policy_id",
     refusal=Refusal(
         {"vip_qos_policy_id": "a8a45cd9-b3b8-4a4e-a8cf-a9e0ea0b5ddf"}, "vip_qos_policy_id"
+    ),
+    note=(
+        "the pool manager gives ports no QoS policy. Octavia does not tell a driver of it when a"
+        " load balancer is made, which then is ERROR with this reason"
     ),
 )

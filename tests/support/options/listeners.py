@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.options.registry import Refusal, served, unserved
+from tests.support.options.registry import NO_IP_VS, Refusal, served, unserved
 from tests.support.options.stage import Stage
 from tests.support.ports import free_port
 from tests.support.wait import until
@@ -65,11 +65,42 @@ def protocol_https(stage: Stage) -> None:
         assert not opened.recv(100).startswith(b"HTTP/1.1 200")
 
 
+@served(
+    KIND,
+    "protocol PROMETHEUS",
+    passes="GET /metrics: the metrics of the load balancer in Octavia's words",
+    fails="a request from an address that is not allowed: closed",
+    refusal=Refusal(
+        {"protocol": "PROMETHEUS", "hsts_max_age": 10, "insert_headers": {}}, by="Octavia"
+    ),
+)
+def protocol_prometheus(stage: Stage) -> None:
+    stage.serve(
+        {
+            "listeners": [
+                {
+                    "protocol": "PROMETHEUS",
+                    "protocol_port": stage.port,
+                    "allowed_cidrs": [f"{stage.near}/32"],
+                }
+            ]
+        }
+    )
+    stage.soon(200, path="/metrics")
+    lines = stage.get("/metrics").body.decode().splitlines()
+    assert any(line.startswith("octavia_loadbalancer_connections_total ") for line in lines)
+    assert any(line.startswith('octavia_listener_status{listener="') for line in lines)
+    assert not any("haproxy_" in line.split("{")[0] for line in lines if line[0] != "#")
+    with pytest.raises(OSError):
+        stage.get("/metrics", source=stage.far)
+
+
 for _protocol in ("UDP", "SCTP"):
     unserved(
         KIND,
         f"protocol {_protocol}",
         refusal=Refusal({"protocol": _protocol}, "protocol.*needs IP_VS"),
+        note=NO_IP_VS,
     )
 
 
@@ -260,6 +291,20 @@ def x_forwarded_port(stage: Stage) -> None:
     assert told["X-Forwarded-Port"] == str(stage.port)
     assert _told(stage, {"X-Forwarded-Port": "8443"})["X-Forwarded-Port"] == "8443"
     assert _told(stage, {"X-Forwarded-Port": "false"})["X-Forwarded-Port"] == "claimed"
+
+
+@served(
+    KIND,
+    *(f"insert_headers {name}" for name in ("X-Forwarded-IP", "X-Client-IP", "X-Real-IP")),
+    passes="a request: its member is told the client's address alone",
+    fails="what the client itself claims: replaced",
+    refusal=Refusal({"insert_headers": {"X-Real-IP": "perhaps"}}, "X-Real-IP"),
+    note="newer than the provider driver guide, and not done by Octavia's own driver",
+)
+def address_of_client(stage: Stage) -> None:
+    names = ("X-Forwarded-Ip", "X-Client-Ip", "X-Real-Ip")
+    told = _told(stage, {name[:-1] + "P": "true" for name in names})
+    assert {told[name] for name in names} == {stage.near}
 
 
 @served(

@@ -88,4 +88,9 @@ def monitored_elsewhere(stage: Stage) -> None:
     until(lambda: stage.bodies(4) == {"one": 4}, "the bad one is out")
 
 
-unserved(KIND, "vnic_type direct", refusal=Refusal({"vnic_type": "direct"}, "vnic_type"))
+unserved(
+    KIND,
+    "vnic_type direct",
+    refusal=Refusal({"vnic_type": "direct"}, by="Octavia"),
+    note="ports of devices are of the kind normal alone",
+)

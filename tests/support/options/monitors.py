@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from tests.support.options.registry import Refusal, served, unserved
+from tests.support.options.registry import NO_IP_VS, Refusal, served, unserved
 from tests.support.options.stage import FAST, Stage
 from tests.support.wait import until
 
@@ -93,7 +93,7 @@ def type_ping(stage: Stage) -> None:
 
 
 for _type in ("UDP-CONNECT", "SCTP"):
-    unserved(KIND, f"type {_type}", refusal=Refusal({"type": _type}, by="Octavia"))
+    unserved(KIND, f"type {_type}", refusal=Refusal({"type": _type}, by="Octavia"), note=NO_IP_VS)
 
 
 @served(
@@ -104,7 +104,7 @@ for _type in ("UDP-CONNECT", "SCTP"):
     "max_retries_down",
     passes="a member that answers in time, as often as asked for",
     fails="one that is silent for longer than the timeout: no request",
-    refusal=Refusal({"delay": 0}, by="Octavia"),
+    refusal=Refusal({"delay": 0}, "delay"),
 )
 def times(stage: Stage) -> None:
     one = stage.health("one")

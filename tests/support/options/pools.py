@@ -6,7 +6,7 @@ import contextlib
 import http.client
 import socket
 
-from tests.support.options.registry import Refusal, served, unserved
+from tests.support.options.registry import NO_IP_VS, Refusal, served, unserved
 from tests.support.options.stage import Stage
 
 KIND = "pool"
@@ -80,6 +80,7 @@ for _protocol in ("UDP", "SCTP"):
         KIND,
         f"protocol {_protocol}",
         refusal=Refusal({"protocol": _protocol}, "protocol.*needs IP_VS"),
+        note=NO_IP_VS,
     )
 
 
@@ -210,6 +211,7 @@ for _field, _value in (("persistence_timeout", 5), ("persistence_granularity", "
         refusal=Refusal(
             {"session_persistence": {"type": "SOURCE_IP", _field: _value}}, by="Octavia"
         ),
+        note=NO_IP_VS,
     )
 
 

@@ -67,7 +67,13 @@ def served(
     return register
 
 
-def unserved(kind: str, *names: str, refusal: Refusal) -> None:
-    """Registers options that are refused by name whatever else is asked for."""
+def unserved(kind: str, *names: str, refusal: Refusal, note: str) -> None:
+    """Registers options that are refused by name whatever else is asked for; `note` says why."""
     assert kind in KINDS
-    OPTIONS.extend(Option(kind, name, refusal=refusal) for name in names)
+    OPTIONS.extend(Option(kind, name, refusal=refusal, note=note) for name in names)
+
+
+NO_IP_VS = (
+    "UDP and SCTP need IP_VS in the kernel of the load balancer's device, which this provider does"
+    " not use yet"
+)

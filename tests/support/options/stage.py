@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
+from libra_amphora.namespace import Namespace
+from libra_amphora.prometheus import BACKEND, MetricsProxy
 from libra_octavia.files import files
 from libra_octavia.model import LoadBalancer
 from libra_octavia.render import Place, render
@@ -237,7 +239,10 @@ class RenderedStage(Stage):
         self._ids: dict[str, str] = {}
         self._runner = Runner(haproxy, folder)
         self._open.callback(self._runner.stop)
+        self._metrics = MetricsProxy(Namespace(""))
+        self._open.callback(self._metrics.close)
 
     def serve(self, body: Body, secrets: Mapping[str, Any] | None = None) -> None:
         tree = shown({"vip_address": self.host, **body}, secrets or {}, self._ids)
         self._runner.serve(translate(tree))
+        self._metrics.look(wanted=BACKEND in self._runner.text)
