@@ -36,7 +36,7 @@ _SAMPLES = {
     Header.SSL_NOT_BEFORE: words.expanded(words.sample("ssl_c_notbefore")),
     Header.SSL_NOT_AFTER: words.expanded(words.sample("ssl_c_notafter")),
 }
-"""What members are told of a client, of its certificate in the words of the provider driver guide."""
+"""What members are told of a client, in the words of the provider driver guide."""
 
 
 @dataclass(frozen=True)

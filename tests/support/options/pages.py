@@ -43,7 +43,7 @@ def _options() -> str:
         parts.append("| option | result | served | not served | refused when asked for |")
         parts.append("|---|---|---|---|---|")
         parts += [_row(one) for one in OPTIONS if one.kind == kind]
-        notes = [f"`{one.name}`: {one.note}." for one in OPTIONS if one.kind == kind and one.note]
+        notes = [f"* `{one.name}`: {one.note}." for one in OPTIONS if one.kind == kind and one.note]
         if notes:
             parts += ["", *dict.fromkeys(notes)]
         parts.append("")
