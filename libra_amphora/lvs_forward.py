@@ -55,10 +55,11 @@ def _put(addresses: list[IPAddress]) -> None:
         _set(_SETTINGS[version], "1")
     if addresses:
         _set(_TRACKING, "1")
-    _masquerade(addresses)
+    masquerade(addresses)
 
 
-def _masquerade(addresses: list[IPAddress]) -> None:
+def masquerade(addresses: list[IPAddress]) -> None:
+    """Put the rules in force, in the calling thread's namespace. Raises RulesRefused."""
     program = shutil.which("nft", path=_PATH)
     if program is None:
         if addresses:

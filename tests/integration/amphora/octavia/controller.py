@@ -184,6 +184,13 @@ class Controller:
     def set_rules(self, *, amphora: str, address: str, rules: list[dict[str, Any]]) -> None:
         self._driver.set_interface_rules(self._amphora(amphora), address, rules, TIMEOUTS)
 
+    def lvs_text(self, *, listener: str) -> str:
+        """What it writes for a UDP or SCTP listener."""
+        with database() as session:
+            found = repo.ListenerRepository().get(session, id=listener)
+        text: str = self._driver.lvs_jinja.build_config(listener=found)
+        return text
+
     def rotate_certificate(self, *, amphora: str, pem: str) -> None:
         """AmphoraCertUpload."""
         self._driver.upload_cert_amp(self._amphora(amphora), pem.encode())

@@ -12,7 +12,11 @@ from typing import Any
 import pytest
 import trustme
 
-from tests.support import netns, octavia, octavia_env, wait
+from libra_amphora import lvs_config
+from libra_amphora.ip_vs import IpVs
+from libra_amphora.keepalived_process import CHECKERS, KeepalivedProcess
+from libra_amphora.namespace import Namespace
+from tests.support import need, netns, octavia, octavia_env, wait
 from tests.support.octavia import OctaviaError, Site, pair_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -183,6 +187,47 @@ def test_tls_listener_serves_names_and_wants_clients_certificates(
         with pytest.raises((ssl.SSLError, OSError)):
             get_tls(site, 443, name="www.example.com", ca=ca)
         site.controller.do("delete_listener", listener=listener)
+
+
+@pytest.mark.parametrize(("protocol", "monitor"), [("UDP", "UDP-CONNECT"), ("SCTP", "SCTP")])
+def test_udp_listener_is_understood_and_refused_where_the_kernel_has_no_ip_vs(
+    site: Site, tmp_path: Path, protocol: str, monitor: str
+) -> None:
+    if IpVs(Namespace("")).why_not() is None:
+        pytest.skip("this kernel has IP_VS")
+    (node,) = site.nodes
+    with site.backend("member") as member:
+        pool = site.add_pool(protocol=protocol, monitor=monitor)
+        kept = site.add_member(pool, member, weight=3)
+        disabled = site.add_member(pool, member, ip_address="198.18.0.9", enabled=False)
+        listener = site.add_listener(port=53, pool=pool, protocol=protocol)
+    # Given what Octavia writes for it, which keepalived takes
+    config = lvs_config.read(site.controller.do("lvs_text", listener=listener).encode())
+    (service,) = config.services
+    assert (config.pool, config.disabled, config.checked) == (pool, (disabled,), True)
+    assert service.protocol == protocol
+    assert service.places == ((octavia.address(octavia.VIP), 53),)
+    assert [one.id for one in service.servers] == [kept]
+    file = tmp_path / "keepalived.conf"
+    file.write_text(config.to_check())
+    KeepalivedProcess(
+        program=Path(need.program("keepalived")),
+        run_dir=tmp_path,
+        inside=lambda start: start(),
+        part=CHECKERS,
+    ).check(file)
+    # When its controller sends it, it is told why not, and nothing is kept
+    with pytest.raises(OctaviaError, match="InvalidRequest"):
+        site.update()
+    assert (
+        "the kernel has no IP_VS"
+        in node.local("PUT", f"/1.0/listeners/{node.id}/{listener}/udp_listener", config.text).body[
+            "details"
+        ]
+    )
+    assert node.local("GET", f"/1.0/listeners/{listener}/udp_listener").status == 404
+    for table, key in (("Listener", listener), ("Member", kept), ("Member", disabled)):
+        site.controller.do("remove", table=table, key=key)
 
 
 def test_agent_is_given_a_new_certificate_and_settings(site: Site) -> None:
