@@ -17,6 +17,7 @@ from tests.bench import (
     devices,
     faults,
     footprint,
+    gate,
     latency,
     one_change,
     plots,
@@ -38,6 +39,7 @@ FIGURES = {
     "9": archives,
     "10": agents,
     "11": devices,
+    "12": gate,
 }
 
 
