@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography import x509
@@ -12,6 +13,9 @@ from cryptography.exceptions import InvalidSignature
 
 from libra_common.errors import SettingsError
 from libra_common.roles import Identity, NoIdentity, identity_of
+
+_REMEMBERED = 4096
+"""Certificates whose reading is remembered: a client comes with the same one for every job."""
 
 _PEM_LIST = b"-----BEGIN X509 CRL-----"
 
@@ -26,6 +30,7 @@ class Peer:
     certificate: x509.Certificate
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def peer_of(der: bytes) -> Peer:
     """Read a verified certificate. Raises NoIdentity, with the reason."""
     try:
@@ -101,6 +106,7 @@ def _read_lists(path: Path) -> list[x509.CertificateRevocationList]:
         raise SettingsError(f"{where}: cannot be understood: {error}") from None
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def _signed(authority: x509.Certificate, certificate: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(authority)

@@ -20,7 +20,7 @@ GATE_ROWS: tuple[Setting, ...] = (
         section="gate",
         name="gearmand",
         kind=values.Several(values.Endpoint(default_port=4731)),
-        default="localhost:4731",
+        default="127.0.0.1:4731",
         help=(
             "The gearman servers behind the gate. They speak plain text to whoever reaches them,"
             " so they must listen where only the gate does. All connections go to the first that"
