@@ -67,7 +67,18 @@ class Certificates:
             return self._context
 
     def issue(self, device: Device) -> str:
-        """Make a certificate and key for a device, and note that in the inventory; PEM."""
+        """Make a certificate and key for a device that is to be built, and note it; PEM."""
+        pem, certificate = self._made_for(device)
+        self._devices.issued(certificate)
+        return pem
+
+    def renew(self, device: Device, send: Callable[[str], None]) -> None:
+        """Make another for a device, `send` it (PEM), and note it once the device has it."""
+        pem, certificate = self._made_for(device)
+        send(pem)
+        self._devices.issued(certificate)
+
+    def _made_for(self, device: Device) -> tuple[str, Certificate]:
         assert device.amphora_id is not None  # noqa: S101 - who asks has given it one
         with self._lock:
             authority = self._opened()
@@ -80,15 +91,13 @@ class Certificates:
             )
         except AuthorityError as error:
             raise DeviceAway(str(error)) from error
-        self._devices.issued(
-            Certificate(
-                serial=made.serial,
-                device=device.name,
-                reference=str(authority.folder / "issued" / f"{made.serial}.pem"),
-                not_after=made.not_after.timestamp(),
-            )
+        certificate = Certificate(
+            serial=made.serial,
+            device=device.name,
+            reference=str(authority.folder / "issued" / f"{made.serial}.pem"),
+            not_after=made.not_after.timestamp(),
         )
-        return made.certificate + made.key
+        return made.certificate + made.key, certificate
 
     def _opened(self) -> Authority:
         if self._authority is None:

@@ -41,6 +41,10 @@ class Floating:
         self._addresses.made(load_balancer_id, ip)
         return ip
 
+    def has(self, load_balancer_id: str) -> bool:
+        """Whether the load balancer's address is a floating one."""
+        return self._addresses.known(load_balancer_id)
+
     def lead(self, load_balancer_id: str, device: Device) -> None:
         """Have the address lead to a device, which may be so already."""
         ip = self._addresses.of(load_balancer_id)

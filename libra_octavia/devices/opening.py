@@ -10,13 +10,13 @@ from libra_common.settings import Settings
 from libra_octavia.devices.api import Apis
 from libra_octavia.devices.building import AgentFacts, Builder
 from libra_octavia.devices.certificates import Certificates
-from libra_octavia.devices.floating import FLOATING, Floating
+from libra_octavia.devices.floating import Floating
 from libra_octavia.devices.plugging import Plugging
 from libra_octavia.devices.pool import Pool
 from libra_octavia.devices.pushing import Pusher
 from libra_octavia.devices.serve import PoolDevices
 from libra_octavia.devices.upkeep import Upkeep
-from libra_octavia.inventory import Addresses, Database, Devices, Leases, Ports
+from libra_octavia.inventory import Addresses, Database, Devices, Intents, Leases, Ports
 from libra_octavia.shared import job_client
 
 
@@ -40,7 +40,7 @@ def open_devices(settings: Settings, database: Database) -> PoolDevices:
         builder=parts.builder,
         plugging=parts.plugging,
         pusher=Pusher(seconds=settings.octavia.device_timeout),
-        floating=parts.floating if settings.octavia.vip == FLOATING else None,
+        floating=parts.floating,
     )
 
 
@@ -51,6 +51,7 @@ def open_upkeep(settings: Settings, database: Database, *, exists: Callable[[str
         devices=parts.devices,
         ports=Ports(database),
         addresses=Addresses(database),
+        intents=Intents(database),
         leases=parts.leases,
         builder=parts.builder,
         plugging=parts.plugging,

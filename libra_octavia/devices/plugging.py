@@ -43,7 +43,7 @@ class Plugging:
 
     def settled(self, device: Device, wishes: Sequence[PortWish]) -> bool:
         """Whether the device was seen to have all that is wished for; asks nobody."""
-        return settled(wishes, self._ports.of(device.name))
+        return settled(wishes, self._ports.used(device.name))
 
     def attach(self, device: Device, wishes: Sequence[PortWish], api: Api) -> None:
         """Have the device have a port for each wish, laid out. Raises DeviceAway.

@@ -31,7 +31,7 @@ LOG = logging.getLogger(__name__)
 class PoolDevices:
     """Devices of the pool manager, as `libra_octavia.agent.devices.Devices` wants them.
 
-    `floating` is None where load balancers' addresses are Octavia's.
+    `floating` knows whose addresses come from the pool manager; all others' are Octavia's.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class PoolDevices:
         builder: Builder,
         plugging: Plugging,
         pusher: Pusher,
-        floating: Floating | None = None,
+        floating: Floating,
     ) -> None:
         self._devices = devices
         self._leases = leases
@@ -83,11 +83,9 @@ class PoolDevices:
         """Take all devices and the floating address of a load balancer away."""
         for device in self._devices.of(load_balancer_id):
             self._must_be_ours(load_balancer_id, fence)
-            if self._floating is not None:
-                self._floating.leave(load_balancer_id, device)
+            self._floating.leave(load_balancer_id, device)
             self._builder.take_away(device)
-        if self._floating is not None:
-            self._floating.give_back(load_balancer_id)
+        self._floating.give_back(load_balancer_id)
 
     # -- a device ----------------------------------------------------------------------------
 
@@ -122,16 +120,16 @@ class PoolDevices:
         if not served:
             self._pusher.push(configured, found, api)
         self._plugging.rest(device, ports)
-        if self._floating is not None:
-            self._floating.lead(wanted.balancer.id, device)
+        self._floating.lead(wanted.balancer.id, device)
 
     def _ports(self, wanted: Wanted) -> Sequence[PortWish]:
-        return port_wishes(wanted, floating=self._floating is not None)
+        return port_wishes(wanted, floating=self._floating.has(wanted.balancer.id))
 
     def _configured(self, device: Device, wanted: Wanted) -> Configured:
         sent = files(wanted.balancer)
         amphora_id = device.amphora_id or ""
-        text = text_of(wanted, amphora_id, sent, floating=self._floating is not None)
+        floating = self._floating.has(wanted.balancer.id)
+        text = text_of(wanted, amphora_id, sent, floating=floating)
         return Configured(
             balancer=wanted.balancer.id,
             amphora_id=amphora_id,
@@ -166,8 +164,7 @@ class PoolDevices:
             if device.state == READY or (device.state == BUILDING and not serves):
                 continue
             try:
-                if self._floating is not None:
-                    self._floating.leave(name, device)
+                self._floating.leave(name, device)
                 self._builder.take_away(device)
             except (DeviceAway, DeviceRefused) as error:
                 if strictly:

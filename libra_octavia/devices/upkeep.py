@@ -18,8 +18,8 @@ from libra_octavia.devices.certificates import Certificates
 from libra_octavia.devices.floating import Floating
 from libra_octavia.devices.plugging import LINGER_SECONDS, Plugging
 from libra_octavia.errors import LeaseLost
-from libra_octavia.inventory import Addresses, Device, Devices, Lease, Leases, Ports
-from libra_octavia.inventory.devices import FAILED, LEAVING, READY
+from libra_octavia.inventory import Addresses, Device, Devices, Intents, Lease, Leases, Ports
+from libra_octavia.inventory.devices import BUILDING, FAILED, LEAVING, READY
 
 LOG = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ class Upkeep:
         devices: Devices,
         ports: Ports,
         addresses: Addresses,
+        intents: Intents,
         leases: Leases,
         builder: Builder,
         plugging: Plugging,
@@ -49,6 +50,7 @@ class Upkeep:
         self._devices = devices
         self._ports = ports
         self._addresses = addresses
+        self._intents = intents
         self._leases = leases
         self._builder = builder
         self._plugging = plugging
@@ -87,15 +89,24 @@ class Upkeep:
 
     def _clear(self) -> None:
         """Ports that nobody uses, and devices that will never serve again."""
-        for name in {
+        given_up = {name for name in self._devices.owners(BUILDING) if self._wants_nothing(name)}
+        for name in given_up | {
             *self._ports.owners_of_idle(LINGER_SECONDS),
             *self._devices.owners(LEAVING, FAILED),
         }:
             self._for(name, self._clear_one)
 
+    def _wants_nothing(self, name: str) -> bool:
+        return not self._intents.of(name)
+
     def _clear_one(self, lease: Lease) -> None:
-        for device in self._devices.of(lease.load_balancer_id):
-            if device.state in (LEAVING, FAILED):
+        devices = self._devices.of(lease.load_balancer_id)
+        # A replacement that was given up; without any other device it is the next one to serve.
+        surplus = any(one.state == READY for one in devices) and self._wants_nothing(
+            lease.load_balancer_id
+        )
+        for device in devices:
+            if device.state in (LEAVING, FAILED) or (device.state == BUILDING and surplus):
                 self._floating.leave(lease.load_balancer_id, device)
                 self._builder.take_away(device)
             else:
@@ -112,7 +123,7 @@ class Upkeep:
     def _renewed(self, device: Device, lease: Lease) -> None:
         api = self._builder.api(device, fence=lease.fence)
         api.info()  # one that is away must not cost a certificate each time
-        api.replace_certificate(self._certificates.issue(device))
+        self._certificates.renew(device, api.replace_certificate)
         LOG.info("device %s has a new certificate", device.name)
 
     def _give_back_addresses(self) -> None:

@@ -38,6 +38,10 @@ class Ports:
         """All ports of a device, by their subnets."""
         return self._ports(ports.c.device == device)
 
+    def used(self, device: str) -> Sequence[Port]:
+        """Those of a device that somebody uses."""
+        return self._ports(ports.c.device == device, ports.c.idle_since.is_(None))
+
     def put(self, port: Port) -> None:
         """Add a port, or bring what is known of it up to date; it is in use from now on."""
         values = asdict(port) | {

@@ -239,6 +239,21 @@ def test_a_certificate_is_noted_and_its_key_kept_nowhere(world: World, tmp_path:
     assert kept == []
 
 
+def test_a_renewal_that_the_device_did_not_get_is_tried_again(world: World) -> None:
+    world.certificates.issue(world.device)
+
+    def away(_: str) -> None:
+        raise DeviceAway("gone fishing")
+
+    with pytest.raises(DeviceAway):
+        world.certificates.renew(world.device, away)
+    assert len(world.devices.certificates("d")) == 1
+    sent: list[str] = []
+    world.certificates.renew(world.device, sent.append)
+    assert len(world.devices.certificates("d")) == 2
+    assert "PRIVATE KEY" in sent[0]
+
+
 def test_agents_of_one_folder_share_an_authority(world: World, tmp_path: Path) -> None:
     found: list[str] = []
 
