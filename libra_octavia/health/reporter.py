@@ -59,6 +59,7 @@ class Reporter:
         self._intake = intake
         self._patience = patience
         self._told: set[str] = set()
+        self._tried: dict[str, float] = {}
         self._ends = threading.Event()
         self._calls = ThreadPoolExecutor(_THREADS, thread_name_prefix="report")
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
@@ -80,7 +81,9 @@ class Reporter:
         """
         listening = self._intake.steady
         seen = self._reports.look()
-        self._told &= {one.load_balancer_id for one in seen}
+        there = {one.load_balancer_id for one in seen}
+        self._told &= there
+        self._tried = {name: when for name, when in self._tried.items() if name in there}
         tasks = [
             found
             for one in seen
@@ -93,40 +96,50 @@ class Reporter:
                 )
             )
         ]
-        # What changed goes before what is told once more.
-        tasks.sort(key=lambda one: one.basis == one.seen.told_basis and one.counts is None)
+        # Each has its turn, whatever fails; of those alike what changed goes first.
+        tasks.sort(
+            key=lambda one: (
+                self._tried.get(one.seen.load_balancer_id, 0.0),
+                one.basis == one.seen.told_basis and one.counts is None,
+            )
+        )
         claimed = []
         for one in tasks[:_AT_ONCE]:
-            before = self._reports.claim(one.seen.load_balancer_id, seconds=_CLAIM_SECONDS)
+            name = one.seen.load_balancer_id
+            self._tried[name] = time.monotonic()
+            before = self._reports.claim(name, seconds=_CLAIM_SECONDS)
             if before is not None:
                 claimed.append((one, before))
+        if not claimed:
+            return 0
         try:
-            self._tell(claimed)
+            return self._tell(claimed)
         finally:
             self._reports.release(one.seen.load_balancer_id for one, _ in claimed)
-        return len(claimed)
 
-    def _tell(self, claimed: Sequence[tuple[Task, Mapping[str, str]]]) -> None:
-        self._tell_counts([one for one, _ in claimed if one.counts])
+    def _tell(self, claimed: Sequence[tuple[Task, Mapping[str, str]]]) -> int:
         calls = [
             self._calls.submit(self._tell_words, one, before)
             for one, before in claimed
             if one.words
         ]
+        counted = [one for one, _ in claimed if one.counts]
+        if counted:
+            calls.append(self._calls.submit(self._tell_counts, counted))
         faults = [fault for call in calls if (fault := call.exception()) is not None]
         if faults and len(faults) == len(calls):
             raise faults[0]
         for fault in faults:
             known = isinstance(fault, LibraError)
             LOG.error(
-                "the health of a load balancer is told later: %s",
+                "some of what is to be told is told later: %s",
                 fault,
                 exc_info=None if known else fault,
             )
+        return sum(call.result() for call in calls if call.exception() is None)
 
-    def _tell_counts(self, tasks: Sequence[Task]) -> None:
-        if not tasks:
-            return
+    def _tell_counts(self, tasks: Sequence[Task]) -> int:
+        """Tell the statistics of load balancers; returns of how many."""
         self._octavia.count(
             [
                 {constants.ID: name, **asdict(counts)}
@@ -136,15 +149,17 @@ class Reporter:
         )
         for one in tasks:
             self._reports.counted(one.seen.load_balancer_id, one.counts or {})
+        return len(tasks)
 
-    def _tell_words(self, one: Task, before: Mapping[str, str]) -> None:
+    def _tell_words(self, one: Task, before: Mapping[str, str]) -> int:
+        """Tell the statuses of one load balancer; 0 where somebody else has the word."""
         name = one.seen.load_balancer_id
         found = index(self._octavia.tree(name))
         if name not in found:
             # Deleted just now, or not Octavia's yet; it is looked at again before long.
             self._reports.told(name, {}, basis=one.basis)
             self._told.add(name)
-            return
+            return 1
         texts = self._beats.words(one.heard)
         said = [Words.of(texts[device]) for device in one.heard if device in texts]
         words = {
@@ -153,8 +168,8 @@ class Reporter:
         known = {} if one.whole else before
         changed = {each: word for each, word in words.items() if known.get(each) != word}
         if said and not self._reports.is_still(one.seen):
-            # Somebody began to work on it meanwhile and has the word.
-            return
+            # Somebody began to work on it meanwhile.
+            return 0
         if changed:
             self._octavia.report(statuses(found, changed))
         self._reports.told(name, {**_still_there(before, found), **words}, basis=one.basis)
@@ -163,6 +178,7 @@ class Reporter:
                 name, (each for each, it in found.objects.items() if it.kind is Kind.LISTENER)
             )
         self._told.add(name)
+        return 1
 
     def _run(self) -> None:
         pause = _LOOK_SECONDS
@@ -172,7 +188,7 @@ class Reporter:
                 told = self.step()
                 # With nothing to tell, looking must not become what an agent does all the time.
                 idle = _SHARE * (time.monotonic() - began)
-                pause = 0.0 if told == _AT_ONCE else max(_LOOK_SECONDS, 0.0 if told else idle)
+                pause = 0.0 if told >= _AT_ONCE else max(_LOOK_SECONDS, 0.0 if told else idle)
             except LibraError as error:
                 pause = min(max(pause * 2, _LOOK_SECONDS), _MOST_PAUSE)
                 LOG.warning("health is told later, in %g s: %s", pause, error)

@@ -58,7 +58,7 @@ class Reports:
         self._database = database
 
     def look(self) -> Sequence[Seen]:
-        """Every load balancer that a device serves and that nobody reports on just now."""
+        """Every load balancer that a device serves."""
         with self._database.read() as connection:
             voices = _voices(connection)
             counts = _counts(connection)
@@ -73,7 +73,6 @@ class Reports:
                     reports.c.counts,
                 )
                 .outerjoin(reports, reports.c.load_balancer_id == load_balancers.c.id)
-                .where(or_(reports.c.busy_until.is_(None), reports.c.busy_until <= now()))
                 .order_by(load_balancers.c.id)
             )
             return [

@@ -128,6 +128,13 @@ def test_two_agents_that_hear_every_other_heartbeat_tell_the_same_once(
             until(lambda wanted=wanted: hearing.words["m1"] == wanted, "it is told")  # type: ignore[misc]
         until(lambda: hearing.counts["l"]["bytes_in"] == 5010, "each byte was counted once")
         assert Totals(database).of("lb")["l"].bytes_in == 5010
+        # And what both have told once is not told again and again
+        until(lambda: hearing.words["m1"] == "ERROR", "the last change is told")
+        said = device.sequence
+        until(lambda: device.sequence > said + 20, "both have told all")
+        calls, said = len(hearing.calls), device.sequence
+        until(lambda: device.sequence > said + 40, "it has spoken for a while")
+        assert len(hearing.calls) == calls
         # Totals never go back, whoever tells them
         told = [said["l"] for said in hearing.statistics]
         assert told == sorted(told)
