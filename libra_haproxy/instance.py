@@ -161,6 +161,18 @@ class Instance:
             self._store.certificates.sweep()
             return self._truth.state
 
+    def renew(self) -> None:
+        """Have the HAProxy that is on disk now take over from the one that runs.
+
+        Raises EngineError; the one that runs serves on then.
+        """
+        with self._turn():
+            self._truth.renew()
+
+    def releases(self) -> tuple[str, str]:
+        """HAProxy's release that runs and the one on disk; empty where unknown."""
+        return ("", "") if self._truth.state.model is None else self._service.versions()
+
     def look(self) -> None:
         """See that HAProxy's keeper is there, and start one if not; to be called every second.
 

@@ -103,6 +103,15 @@ class Truth:
             self.state = tomb
         self._bury()
 
+    def renew(self) -> None:
+        """Have the program that is on disk now serve what is in force, by a reload.
+
+        Raises ConfigRefused where it would not, with nothing touched, or another EngineError.
+        """
+        if self.state.model is not None:
+            self._service.check(self._store.config)
+            self._recover(reload=True)
+
     def check(self) -> None:
         """Have HAProxy check the file of what is in force; raises what `Service.check` raises."""
         state = self.state

@@ -17,6 +17,7 @@ from libra_common.settings import Settings, load
 from libra_worker.drivers.base import Driver
 from libra_worker.health import WorkerHealth
 from libra_worker.node import make_controller, make_driver, make_jobs, make_registration
+from libra_worker.renewal import Renewal
 
 LOG = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class WorkerDaemon(Daemon):
             health=settings.worker.health,
         )
         self._tally = Tally()
+        self._renewal = Renewal(when=settings.haproxy.renewal)
         self._in_force = settings
         self._reread = reread
         self._driver: Driver | None = None
@@ -57,6 +59,7 @@ class WorkerDaemon(Daemon):
         """See after HAProxy."""
         if self._driver is not None:
             self._driver.look()
+            self._renewal.look(self._driver)
 
     def reload(self) -> None:
         """Read settings and certificates again; what cannot change in a running worker is named.
@@ -70,6 +73,7 @@ class WorkerDaemon(Daemon):
         self.use_default_settings(new.default)
         for name in only_at_start(self._in_force, new):
             LOG.warning("%s has changed: it takes effect at the next start", name)
+        self._renewal.ask()
         self._in_force, old, self._jobs = new, self._jobs, jobs
         jobs.start()
         thread = threading.Thread(target=old.stop, args=(self.stop_timeout,), name="leaving slots")

@@ -69,6 +69,7 @@ class HaproxySettings:
     logfile: Path | None
     syslog_socket: Path
     keeper: str
+    renewal: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -346,6 +346,18 @@ TABLE: tuple[Setting, ...] = (
         daemons=_NODE,
     ),
     Setting(
+        section="worker:haproxy",
+        name="renewal",
+        kind=values.Moment(),
+        default="hand",
+        help=(
+            "When an updated HAProxy takes over from the one that runs, by a reload that loses"
+            " nothing: at once, within the hour after a time of day, or by hand, which is SIGHUP"
+            " of the worker. Any reload for another reason has it take over too."
+        ),
+        daemons=_NODE,
+    ),
+    Setting(
         section="archive",
         name="ca",
         kind=values.FilePath(optional=True),

@@ -225,6 +225,23 @@ class Endpoint(Kind):
         return words + (", may be empty" if self.optional else "")
 
 
+NOW, HAND = "now", "hand"
+
+
+class Moment(Kind):
+    """When something may be done: at once, when somebody asks, or at a time of day."""
+
+    def parse(self, text: str) -> str:
+        """Give the text itself."""
+        if text not in (NOW, HAND) and not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text):
+            raise ValueError(f"is neither {NOW} nor {HAND} nor a time of day as 03:30")
+        return text
+
+    def describe(self) -> str:
+        """Show what may be written."""
+        return f"{NOW}, {HAND}, or a time of day in UTC as HH:MM"
+
+
 class Loopback(Kind):
     """Where this machine alone may ask: a unix socket's path, or a port of a loopback address."""
 

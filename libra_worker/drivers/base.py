@@ -279,6 +279,14 @@ class Driver(ABC):
         """Whether the software answers; None when it need not run."""
 
     @abstractmethod
+    def releases(self) -> tuple[str, str]:
+        """The release of the software that runs and the one on disk; empty where unknown."""
+
+    @abstractmethod
+    def renew(self) -> None:
+        """Have the one on disk take over without a loss. Raises LibraError, changing nothing."""
+
+    @abstractmethod
     def health(self) -> DriverHealth:
         """How the software is now, for health and metrics; raises nothing that is foreseen."""
 

@@ -176,6 +176,14 @@ class HaproxyDriver(Driver):
         return self._instance.answers()
 
     @override
+    def releases(self) -> tuple[str, str]:
+        return self._instance.releases()
+
+    @override
+    def renew(self) -> None:
+        self._instance.renew()
+
+    @override
     def health(self) -> DriverHealth:
         found = self._instance.health()
         if found.in_force is None:

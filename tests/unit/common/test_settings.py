@@ -369,6 +369,8 @@ def texts_of(kind: values.Kind) -> st.SearchStrategy[str]:
             return st.sampled_from(kind.words)
         case values.FilePath():
             return _paths if kind.max_bytes == 0 else st.just('/run/"x y"')
+        case values.Moment():
+            return st.sampled_from(["now", "hand", "03:30"])
         case values.Loopback():
             return st.sampled_from(["", "/run/libra/a b.sock", "127.0.0.1:9100", "[::1]:9100"])
         case values.Endpoint():
