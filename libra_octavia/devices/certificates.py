@@ -7,9 +7,11 @@ device that was broken into can play no other device and no controller.
 from __future__ import annotations
 
 import datetime
+import fcntl
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cryptography import x509
@@ -110,21 +112,37 @@ class Certificates:
     def _made(self) -> ssl.SSLContext:
         authority = self._opened()
         path = self._folder / _FILE
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
         try:
-            ends = _ends(path, authority)
-            wanted = datetime.timedelta(days=_CLIENT_DAYS / _SHARE)
-            if ends is None or ends - self._now() < min(wanted, authority.not_after - self._now()):
-                made = authority.issue(name=_NAME, usage=Usage.CLIENT, days=_CLIENT_DAYS)
-                durable.replace(path, (made.certificate + made.key).encode(), mode=0o600)
-                ends = made.not_after
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
             context.load_verify_locations(cadata=authority.certificate)
-            context.load_cert_chain(path)
-        except (AuthorityError, OSError, ssl.SSLError) as error:
+            # OpenSSL reads the file twice, and other agents of this machine have the same one.
+            with _alone(path.with_suffix(".lock")):
+                ends = self._own_certificate(path, authority)
+                context.load_cert_chain(path)
+        except (AuthorityError, OSError) as error:
             raise DeviceAway(f"the agent's own certificate {path}: {error}") from error
         self._renew_at = self._now() + (ends - self._now()) / 2
         return context
+
+    def _own_certificate(self, path: Path, authority: Authority) -> datetime.datetime:
+        """Have an agent's certificate in a file that lasts for long; returns when it ends."""
+        ends = _ends(path, authority)
+        wanted = datetime.timedelta(days=_CLIENT_DAYS / _SHARE)
+        if ends is not None and ends - self._now() >= min(
+            wanted, authority.not_after - self._now()
+        ):
+            return ends
+        made = authority.issue(name=_NAME, usage=Usage.CLIENT, days=_CLIENT_DAYS)
+        durable.replace(path, (made.certificate + made.key).encode(), mode=0o600)
+        return made.not_after
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    with lock.open("w", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _opened(folder: Path) -> Authority:
