@@ -25,7 +25,8 @@ from libra_amphora.snapshot import Listener, Pool, Snapshot, Traffic
 from libra_common.errors import LibraError
 from libra_haproxy.errors import EngineError
 from libra_haproxy.ledger import COLUMNS
-from libra_haproxy.text import Section, TextRefused, addresses, everywhere, kind
+from libra_haproxy.text import Section, TextRefused, addresses, everywhere, kind, parse
+from libra_haproxy.text_derive import named_files
 from libra_haproxy.text_instance import TextInstance
 from libra_haproxy.text_opening import TextInstanceSettings, make_text_instance
 from libra_haproxy.text_stat import number
@@ -126,8 +127,10 @@ class Balancers:
         for owner, other in self._all().items():
             view = self._view(owner, other)
             if view is not None and id_ in reporting.listeners(view):
+                before = _named(other)
                 if not other.cut(id_):
                     return self.delete(owner)
+                self._certificates.drop_unused(owner, before, _named(other))
                 return True
         return False
 
@@ -295,3 +298,10 @@ class Balancers:
             ),
             files=self._certificates.of(id_),
         )
+
+
+def _named(instance: TextInstance) -> frozenset[tuple[str, str]]:
+    """The files that an Instance's texts name, those in force and those that wait."""
+    record = instance.record
+    texts = (record.uploaded, record.running) if record else ()
+    return frozenset(one for text in texts if text for one in named_files(parse(text)))

@@ -12,6 +12,7 @@ import hashlib
 import re
 import shutil
 import threading
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from libra_amphora import pem
@@ -29,6 +30,10 @@ _FOLDER = f"folder{_LIST_SUFFIX}"
 """What stands for the folder itself: HAProxy could not tell pairs from what else is in it."""
 
 _IN_VAULT = "certificates"
+
+
+Named = Iterable[tuple[str, str]]
+"""What configurations name: words like `crt`, and the controller's paths behind them."""
 
 
 class BadName(AmphoraError):
@@ -118,6 +123,11 @@ class Certificates:
                 self._vault.forget(secret)
             shutil.rmtree(self._directory / balancer, ignore_errors=True)
 
+    def drop_unused(self, balancer: str, before: Named, after: Named) -> None:
+        """Remove what configurations named `before` and do not name `after`, in lists or not."""
+        for name in self._names(balancer, before) - self._names(balancer, after):
+            self.delete(balancer, name)
+
     def of(self, balancer: str) -> BalancerFiles:
         """A load balancer's own, as its configuration names them."""
         return BalancerFiles(self._directory / balancer, self._base / balancer)
@@ -131,6 +141,18 @@ class Certificates:
             path.unlink(missing_ok=True)
         else:
             replace(path, listed.encode(), user=self._user, group=self._group)
+
+    def _names(self, balancer: str, named: Named) -> set[str]:
+        directory, base = self._directory / balancer, self._base / balancer
+        found: set[str] = set()
+        for word, path in map(_split, named):
+            if word == "crt" and path == base:
+                found |= {one.name for one in directory.glob("*.pem")}
+            elif path.parent == base:
+                found.add(path.name)
+                if word == "crt-list":
+                    found |= _listed_names(directory / path.name)
+        return {name for name in found if _NAME.fullmatch(name)}
 
     def _list_folder(self, balancer: str) -> None:
         """Bring the list of a folder's key pairs up to date; an empty folder goes."""
@@ -190,6 +212,20 @@ class BalancerFiles:
                 digest.update(path.name.encode() + b"\0")
                 digest.update(hashlib.sha256(path.read_bytes()).digest())
         return digest.hexdigest()[:16]
+
+
+def _split(named: tuple[str, str]) -> tuple[str, PurePosixPath]:
+    return named[0], PurePosixPath(named[1])
+
+
+def _listed_names(path: Path) -> set[str]:
+    """The names of the certificates in a list as it was received."""
+    try:
+        lines = path.read_text("ascii").splitlines()
+        words = [split(line)[:1] for line in lines]
+    except (OSError, UnicodeDecodeError, BadLine):
+        return set()
+    return {PurePosixPath(word).name for line in words for word in line}
 
 
 def _check_name(name: str) -> None:

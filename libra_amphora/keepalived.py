@@ -2,7 +2,7 @@
 
     run_dir/vrrp/   uploaded.conf     as the controller sent it       0600, the secret is in it
                     keepalived.conf   what runs, derived from it
-                    haproxies         the admin sockets its check asks
+    run_dir/haproxies                 the admin sockets its check asks, which runs as another user
     state_dir/vrrp.json               whether it should run: survives a reboot
 
 A keepalived that was killed leaves its addresses on the interface while its peer takes them too.
@@ -71,7 +71,7 @@ class Keepalived:
         self._drop = drop_addresses
         self._uploaded = self._dir / "uploaded.conf"
         self._candidate = self._dir / "candidate.conf"
-        self._haproxies = self._dir / "haproxies"
+        self._haproxies = run_dir / "haproxies"
         self._wish = state_dir / "vrrp.json"
         self._process = KeepalivedProcess(program=program, run_dir=self._dir, inside=namespace.run)
         self._turn = threading.RLock()
@@ -88,13 +88,10 @@ class Keepalived:
 
         Raises DiskError. What keeps it from starting is logged, and tried again.
         """
-        private(self._dir)
-        # Its check runs as another user, who may read this one file.
-        self._dir.chmod(0o711)
         with self._turn:
             self._wanted = self._read_wish()
-            if not self._uploaded.exists() and (kept := self._vault.secret(_SECRET)) is not None:
-                self._install(read(kept))
+            self._renew()
+            private(self._dir)
             if self._wanted and self._process.pid() is None:
                 self._drop_leftovers()
                 self._try_start()
@@ -217,6 +214,19 @@ class Keepalived:
         text = config.to_run(check=check, script_user=self._script_user)
         replace(self._process.config, text.encode())
         replace(self._uploaded, config.text.encode())
+
+    def _renew(self) -> None:
+        """Have the present configuration as this agent makes it; its check may be elsewhere now."""
+        text = self.uploaded()
+        if text is None:
+            return
+        before = self._process.config.read_bytes() if self._process.config.exists() else None
+        try:
+            self._install(read(text))
+            if self._process.pid() is not None and self._process.config.read_bytes() != before:
+                self._process.reload()
+        except KeepalivedError as error:
+            LOG.error("keepalived goes on as it was configured before: %s", error)
 
     def _must_be_configured(self) -> None:
         if not self._uploaded.exists():

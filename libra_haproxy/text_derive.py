@@ -194,6 +194,17 @@ def _line(section: Section, line: Line, place: TextPlace, more: tuple[str, ...])
     return "    " + " ".join(map(quoted, (*changed, *more)))
 
 
+def named_files(text: Text) -> frozenset[tuple[str, str]]:
+    """All files that a text names: the word of `FILE_WORDS` and the path behind it."""
+    return frozenset(
+        (word, path)
+        for section in text.sections
+        for line in section.lines
+        for word, path in itertools.pairwise(line.words)
+        if word in FILE_WORDS
+    )
+
+
 def _files(line: Line, place: TextPlace) -> dict[int, tuple[str, str]]:
     """The files that a line names: by their position the sender's path and the one here."""
     found = {}

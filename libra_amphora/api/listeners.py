@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 
 from libra_amphora.api.base import V01, Answer, Call, Refused, Route, ok
 from libra_amphora.balancers import Balancers
+from libra_amphora.lvs_errors import LvsError
+from libra_amphora.vrrp_errors import KeepalivedError
 from libra_haproxy.errors import EngineError
 
 
@@ -74,6 +76,8 @@ class ListenersApi:
             there = self._balancers.delete(call.params["listener_id"])
         except EngineError as error:
             raise Refused(500, "Error stopping haproxy", str(error)) from error
+        except (LvsError, KeepalivedError) as error:
+            raise Refused(500, "Error stopping keepalivedlvs", str(error)) from error
         if not there:
             raise no_listener(call.version, call.params["listener_id"])
         self._deleted()

@@ -190,7 +190,7 @@ def _end(node: Node) -> None:
 class Sightings:
     """Watches, as a context, who has the shared address, and when that changed."""
 
-    def __init__(self, nodes: tuple[Node, Node]) -> None:
+    def __init__(self, nodes: tuple[Node, ...]) -> None:
         self._nodes = nodes
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)

@@ -17,7 +17,14 @@ import trustme
 from tests.support import folders
 from tests.support.amphora import AMPHORA_ID, Amphora, Authorities
 from tests.support.backends import HttpBackend
-from tests.support.octavia_text import BALANCER, LISTENER, MEMBERS, Proxy, configuration
+from tests.support.octavia_text import (
+    BALANCER,
+    LISTENER,
+    MEMBERS,
+    OTHER_LISTENER,
+    Proxy,
+    configuration,
+)
 from tests.support.ports import free_port
 
 CERTIFICATES = f"/1.0/loadbalancer/{BALANCER}/certificates"
@@ -242,6 +249,56 @@ def test_folder_of_another_is_refused_and_an_empty_one_is_the_senders_fault(
     status, body = upload(agent, port, 9, f"ssl crt {BASE}")
     assert status == 400
     assert str(agent.folder) not in body["details"]
+
+
+def test_deleted_listener_takes_along_the_certificates_that_only_it_used(agent: Amphora) -> None:
+    # Given two listeners with a certificate each, one that both use, and one for later
+    ca = trustme.CA()
+    names = {}
+    for host in ("one", "two", "both", "later"):
+        key, certificate = pair(ca, f"{host}.example.com")
+        names[host] = sha1_name(certificate)
+        assert put(agent, names[host], certificate + key)[0] == 201
+    listed = f"{BASE}/{names['two']}\n{BASE}/{names['both']}\n".encode()
+    assert put(agent, f"{OTHER_LISTENER}.pem", listed)[0] == 201
+    proxies = [
+        Proxy(port=free_port(), members={}, id=id_, bind=f"ssl {bind}")
+        for id_, bind in (
+            (LISTENER, f"crt {BASE}/{names['one']} crt {BASE}/{names['both']}"),
+            (OTHER_LISTENER, f"crt-list {BASE}/{OTHER_LISTENER}.pem"),
+        )
+    ]
+    path = f"/1.0/loadbalancer/{AMPHORA_ID}/{BALANCER}/haproxy"
+    assert agent.call("PUT", path, configuration(*proxies)).status == 201
+    assert reload(agent) == 202
+
+    # When one of them goes
+    assert agent.call("DELETE", f"/1.0/listeners/{OTHER_LISTENER}").status == 200
+
+    # Then so does what nobody else uses, and nothing else
+    def there(name: str) -> bool:
+        return agent.call("GET", f"{CERTIFICATES}/{name}").status == 200
+
+    assert {host: there(name) for host, name in names.items()} == {
+        "one": True,
+        "two": False,
+        "both": True,
+        "later": True,
+    }
+    assert not there(f"{OTHER_LISTENER}.pem")
+    assert shown_name(proxies[0].port, "one.example.com", ca) == "one.example.com"
+
+
+def shown_name(port: int, name: str, ca: trustme.CA) -> str:
+    """The name in the certificate that is shown; nobody answers behind it."""
+    context = ssl.create_default_context()
+    ca.configure_trust(context)
+    with (
+        socket.create_connection(("127.0.0.1", port), 10) as connection,
+        context.wrap_socket(connection, server_hostname=name) as session,
+    ):
+        found: Any = session.getpeercert()
+        return str(found["subjectAltName"][0][1])
 
 
 def test_private_keys_are_for_their_owner_and_survive_a_reboot_only_encrypted(

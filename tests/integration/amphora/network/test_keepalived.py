@@ -163,6 +163,29 @@ def test_restarted_agent_takes_over_the_keepalived_that_runs(nodes: tuple[Node, 
     wait.until(lambda: not node.pids(), "nothing of it is left")
 
 
+def test_next_agent_brings_its_own_check_without_a_pause(nodes: tuple[Node, Node]) -> None:
+    # Given a keepalived whose check of HAProxy is where an older agent had it
+    node = nodes[0]
+    node.keepalived.upload(configuration(0).encode())
+    node.keepalived.start()
+    wait.until(lambda: node.holds, "it has the address", 30)
+    config = node.folder / "run" / "vrrp" / "keepalived.conf"
+    present = config.read_text()
+    config.write_text(present.replace("vrrp_check.py", "gone.py"))
+    config.parent.chmod(0o711)
+    node.keepalived.reload()
+    before = node.daemons()
+    # When the next agent comes
+    with Sightings((node,)) as sightings:
+        node.restart_agent()
+        wait.until(lambda: config.read_text() == present, "the check is its own")
+        wait.until(lambda: node.holds, "the address is here", 30)
+    # Then the same keepalived goes on with that, and keeps the address
+    assert node.daemons() == before
+    assert sightings.changes == []
+    assert stat.S_IMODE(config.parent.stat().st_mode) == 0o700
+
+
 def test_keepalived_that_died_while_there_was_no_agent_is_started_again(
     nodes: tuple[Node, Node],
 ) -> None:
@@ -273,6 +296,7 @@ def test_secret_is_for_the_owners_eyes_only_and_in_no_log(
     for path in node.folder.rglob("*"):
         if path.is_file() and vrrp.SECRET.encode() in path.read_bytes():
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
+            assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
             holding.append(path.name)
     assert sorted(holding) == ["keepalived.conf", "uploaded.conf"]
     assert vrrp.SECRET not in caplog.text
