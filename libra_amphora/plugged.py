@@ -6,6 +6,7 @@ request has another `layout`.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import json
 from collections.abc import Iterable
@@ -99,12 +100,14 @@ def vips(plugs: Iterable[Plug]) -> frozenset[IPAddress]:
     return frozenset(home.address for plug in plugs for home in plug.vips)
 
 
-_PLUGGED = pydantic.TypeAdapter(Plugged)
+@functools.cache
+def _adapter() -> pydantic.TypeAdapter[Plugged]:
+    return pydantic.TypeAdapter(Plugged)
 
 
 def encode(plugged: Plugged) -> bytes:
     """The stored form: JSON with a schema number."""
-    body = _PLUGGED.dump_python(plugged, mode="json")
+    body = _adapter().dump_python(plugged, mode="json")
     return (json.dumps({"schema": SCHEMA, "plugged": body}, indent=1) + "\n").encode()
 
 
@@ -117,7 +120,7 @@ def decode(data: bytes) -> Plugged:
                 f"the stored interfaces have schema {stored['schema']!r} and this release"
                 f" reads {SCHEMA}"
             )
-        return _PLUGGED.validate_python(stored["plugged"])
+        return _adapter().validate_python(stored["plugged"])
     except (ValueError, KeyError, TypeError) as error:
         raise PlugsUnreadable(f"the stored interfaces are damaged: {error}") from error
 

@@ -12,14 +12,14 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import jinja2
+from typing import TYPE_CHECKING, Any
 
 from libra_haproxy import downs, logsocket, tokens
 from libra_haproxy.model import LoadBalancer, Model, Monitor, MonitorType, Protocol, Server, Tls
-from libra_haproxy.skeleton import environment
 from libra_haproxy.tokens import Token
+
+if TYPE_CHECKING:
+    import jinja2
 
 _NO_DIGEST = tokens.digest("0" * 16)
 
@@ -95,6 +95,9 @@ def render(model: Model, *, suspended: bool, place: Place) -> Rendered:
 
 @functools.cache
 def _template() -> jinja2.Template:
+    # Imported at its first use, which the amphora agent never has.
+    from libra_haproxy.skeleton import environment
+
     return environment("libra_haproxy").get_template("haproxy.cfg.j2")
 
 

@@ -36,12 +36,16 @@ SCHEMA = 2
 """The number of the stored form; a higher one is refused. 2 is 1 with TLS, and written only where
 there is some: a release that knows 1 alone reads all that it could serve."""
 
-_STATE = pydantic.TypeAdapter(State)
+
+@functools.cache
+def _adapter() -> pydantic.TypeAdapter[State]:
+    # Made at its first use, which the amphora agent never has.
+    return pydantic.TypeAdapter(State)
 
 
 def encode(state: State) -> bytes:
     """The stored form of a state: JSON with a schema number."""
-    body = _STATE.dump_python(state, mode="json")
+    body = _adapter().dump_python(state, mode="json")
     schema = 2 if state.model is not None and named_by(state.model) else 1
     # Without an indent: that would be ten times slower, and 10,000 servers are a megabyte.
     return (json.dumps({"schema": schema, "state": body}) + "\n").encode("ascii")
@@ -56,7 +60,7 @@ def decode(data: bytes) -> State:
             raise StateUnreadable(
                 f"the stored state has schema {schema!r} and this release reads {SCHEMA}"
             )
-        return _STATE.validate_python(stored["state"])
+        return _adapter().validate_python(stored["state"])
     except (ValueError, KeyError, TypeError) as error:
         raise StateUnreadable(f"the stored state is damaged: {error}") from error
 
