@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 from libra_amphora.conf import PROG, AmphoraSettings, load
 from libra_amphora.node import Node
@@ -64,6 +65,10 @@ class AmphoraDaemon(Daemon):
         """Answer what is asked now and go; traffic goes on."""
         if self._node is not None and not fast:
             self._node.close(self.stop_timeout / 2)
+
+    def certificates(self) -> Iterable[Path | None]:
+        """Our own."""
+        return (self._in_force.agent.agent_server_cert,)
 
     def readiness(self) -> Readiness:
         """Ready once the API is served, which is after the stored state is."""

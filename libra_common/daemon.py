@@ -18,7 +18,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
 
@@ -27,6 +27,7 @@ from libra_common.detach import Readiness, Reporter
 from libra_common.errors import LibraError
 from libra_common.exits import Exit, exit_code_of
 from libra_common.health import HealthServer, Page, Started, Subject, serve
+from libra_common.health.certificate import CertificateWarner
 from libra_common.pidfile import PidFile
 from libra_common.settings.model import DefaultSettings
 from libra_common.settings.values import HostPort
@@ -41,6 +42,8 @@ _WAKE = 0
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _FAST_SECONDS = 1.0
 """How long shutdown(fast=True) may take; "at once" must hold even for one that hangs."""
+_WARN_SECONDS = 3600.0
+"""How often it is looked how long certificates are still good."""
 _POLL_SECONDS = 0.05
 """How often readiness is asked for while a command waits to hear of it."""
 
@@ -79,6 +82,8 @@ class Daemon(abc.ABC):
         self._logs_go_elsewhere = False
         self._health = health
         self._progress = time.monotonic()
+        self._days = CertificateWarner()
+        self._next_warning = 0.0
 
     @abc.abstractmethod
     def start(self) -> None:
@@ -121,6 +126,10 @@ class Daemon(abc.ABC):
     def subject(self) -> Subject:
         """Whom the pages of health are about; asked for once, before `start`."""
         return Started(self.readiness)
+
+    def certificates(self) -> Iterable[Path | None]:
+        """The files of certificates of ours, whose end is warned of; as of now."""
+        return ()
 
     def wake(self) -> None:
         """Have the next cycle begin now; may be called from any thread."""
@@ -194,8 +203,14 @@ class Daemon(abc.ABC):
                 self._progress = time.monotonic()
                 self._notifier.alive()
             self._say_readiness()
+            self._succeeds(self._warn_of_certificates)
             self._sleep_and_obey()
         return self._stop()
+
+    def _warn_of_certificates(self) -> None:
+        if time.monotonic() >= self._next_warning:
+            self._next_warning = time.monotonic() + _WARN_SECONDS
+            self._days.warn(self.certificates())
 
     def _sleep_and_obey(self) -> None:
         """Wait for the next cycle's time, a wish for it, or a signal, and act on the signal."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
+from libra_common.complaint import complain
 from libra_common.daemon import Daemon, Readiness
 from libra_common.errors import LibraError, SettingsError
-from libra_common.exits import exit_code_of
 from libra_common.health import Subject
 from libra_common.settings import Settings, load
 from libra_gate.counters import Counters
 from libra_gate.health import GateHealth
 from libra_gate.server import GateServer, materials
+from libra_gate.trust import fault_of_own
 
 LOG = logging.getLogger(__name__)
 
@@ -50,6 +53,7 @@ class GateDaemon(Daemon):
                 )
         self._server = GateServer(self._in_force.gate, counters=self.counters)
         self._server.start()
+        self._look_at_own(self._in_force)
         LOG.info("listening on %s", ", ".join(map(str, self._server.addresses)))
 
     def cycle(self) -> None:
@@ -63,6 +67,7 @@ class GateDaemon(Daemon):
         if self._server is None:
             raise RuntimeError("reloaded before it was started")
         self._server.renew(new.gate)
+        self._look_at_own(new)
         self.use_default_settings(new.default)
         for name in only_at_start(self._in_force, new):
             LOG.warning("%s has changed: it takes effect at the next start", name)
@@ -81,6 +86,14 @@ class GateDaemon(Daemon):
             connections=lambda: 0 if self._server is None else self._server.connections,
             certificate=self._in_force.gate.ssl_cert,
         )
+
+    def _look_at_own(self, settings: Settings) -> None:
+        for fault in _fault_of_own(settings):
+            LOG.error("%s", fault)
+
+    def certificates(self) -> Iterable[Path | None]:
+        """Our own."""
+        return (self._in_force.gate.ssl_cert,)
 
     def readiness(self) -> Readiness:
         """Serving once it listens, ready once a gearmand answers."""
@@ -116,9 +129,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = read()
     except LibraError as error:
-        for fault in str(error).splitlines():
-            print(f"{PROG}: {fault}", file=sys.stderr)  # noqa: T201 - there is no log yet
-        return exit_code_of(error)
+        return complain(PROG, error)
     return GateDaemon(settings=settings, reread=read).main()
 
 
@@ -127,6 +138,14 @@ def _faults(settings: Settings) -> Iterable[str]:
         materials(settings.gate)
     except SettingsError as error:
         yield from error.faults
+    else:
+        yield from _fault_of_own(settings)
+
+
+def _fault_of_own(settings: Settings) -> Iterable[str]:
+    path = settings.gate.ssl_cert
+    if path is not None and (fault := fault_of_own(path, datetime.datetime.now(datetime.UTC))):
+        yield f"[gate] ssl_cert = {str(path)!r}: nobody will trust it: {fault}"
 
 
 if __name__ == "__main__":

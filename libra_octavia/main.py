@@ -8,8 +8,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
+from pathlib import Path
 
 from libra_common.complaint import complain
 from libra_common.daemon import Daemon, Readiness
@@ -108,6 +109,10 @@ class OctaviaDaemon(Daemon):
         if self._agent is not None:
             # What still runs after the stop time must not keep this process: it is left at once.
             self._agent.stop(seconds if fast else seconds + 60)
+
+    def certificates(self) -> Iterable[Path | None]:
+        """Our own."""
+        return (self._in_force.gearman.ssl_cert,)
 
     def readiness(self) -> Readiness:
         """Serving once the inventory is there, ready once gearmand knows where hints go."""

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 from libra_common import logs
 from libra_common.complaint import complain
@@ -107,6 +108,10 @@ class PoolDaemon(Daemon):
 
     def _registered(self) -> tuple[GearmanServer, ...]:
         return () if self._service is None else self._service.jobs.registered
+
+    def certificates(self) -> Iterable[Path | None]:
+        """Our own."""
+        return (self._in_force.gearman.ssl_cert,)
 
     def readiness(self) -> Readiness:
         """Ready once gearmand knows a slot."""

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from libra_common import logs
+from libra_common.complaint import complain
 from libra_common.errors import LibraError, SettingsError
-from libra_common.exits import exit_code_of
 from libra_common.settings import Settings, load
 from libra_common.systemd import Notifier
 from libra_haproxy.keeper_client import KeeperClient
@@ -38,13 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = load(arguments, prog=PROG)
         logs.setup(settings.default, prog=PROG, detached=False)
         keep(settings)
-    except SettingsError as error:
-        for fault in error.faults:
-            print(f"{PROG}: {fault}", file=sys.stderr)  # noqa: T201 - there is no log yet
-        return exit_code_of(error)
     except LibraError as error:
-        print(f"{PROG}: {error}", file=sys.stderr)  # noqa: T201 - there may be no log
-        return exit_code_of(error)
+        return complain(PROG, error)
 
 
 def keep(settings: Settings) -> NoReturn:

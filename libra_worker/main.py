@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
+from pathlib import Path
 
 from libra_common.complaint import complain
 from libra_common.daemon import Daemon, Readiness
@@ -103,6 +104,10 @@ class WorkerDaemon(Daemon):
 
     def _registered(self) -> tuple[GearmanServer, ...]:
         return () if self._jobs is None else self._jobs.registered
+
+    def certificates(self) -> Iterable[Path | None]:
+        """Our own."""
+        return (self._in_force.gearman.ssl_cert,)
 
     def readiness(self) -> Readiness:
         """Serving once HAProxy is at the stored state, ready once gearmand knows a slot."""

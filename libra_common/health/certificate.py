@@ -38,7 +38,6 @@ class CertificateDays:
     ) -> None:
         self._paths = tuple(path for path in paths if path is not None)
         self._clock = clock
-        self._said: dict[Path, int] = {}
 
     def days(self) -> dict[Path, float]:
         """The days left of each that can be read; negative for one that has ended."""
@@ -67,9 +66,17 @@ class CertificateDays:
             values={(str(path),): days for path, days in self.days().items()},
         )
 
-    def warn(self) -> None:
-        """Log each that comes near its end, once for each of `WARNED`; call it now and then."""
-        for path, days in self.days().items():
+
+class CertificateWarner:
+    """Logs certificates that come near their end, once for each of `WARNED`."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._said: dict[Path, int] = {}
+
+    def warn(self, paths: Iterable[Path | None]) -> None:
+        """Look at these; to be called now and then."""
+        for path, days in CertificateDays(paths, clock=self._clock).days().items():
             reached = [mark for mark in WARNED if days <= mark]
             if not reached:
                 self._said.pop(path, None)

@@ -18,6 +18,7 @@ from tests.demo.faults import Missing
 from tests.demo.scene import Scene
 from tests.demo.stage import Stage
 from tests.demo.steps import Step
+from tests.support import folders
 from tests.support.backends import HttpBackend
 from tests.support.octavia_cloud import SUBNET, OctaviaCloud
 from tests.support.traffic import get
@@ -68,6 +69,7 @@ class OctaviaStage(Stage):
         if self._cloud is not None:
             self._cloud.__exit__()
             self._cloud = None
+        folders.remove_all()
         super().clear()
 
 
