@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from libra_common.errors import SettingsError
 from libra_common.roles import Identity, NoIdentity, identity_of
@@ -89,6 +90,27 @@ def read_trust(*, ca: Path, crl: Path | None) -> Trust:
         for place in signers:
             found[place].update(one.serial_number for one in listed)
     return Trust(authorities, tuple(frozenset(one) for one in found))
+
+
+def fault_of_own(path: Path, now: datetime.datetime) -> str:
+    """Say why no client would trust the gate's own certificate, "" where nothing is seen.
+
+    It is no reason not to start or to renew: what is there already may be no better.
+    """
+    try:
+        own = x509.load_pem_x509_certificates(path.read_bytes())[0]
+    except (OSError, ValueError) as error:
+        return f"it cannot be read: {error}"
+    if own.not_valid_after_utc <= now:
+        return f"it ended at {own.not_valid_after_utc:%Y-%m-%d %H:%M:%S} UTC"
+    if own.not_valid_before_utc > now:
+        return f"it begins at {own.not_valid_before_utc:%Y-%m-%d %H:%M:%S} UTC"
+    try:
+        purposes = own.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return ""
+    good = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
+    return "" if good & set(purposes) else "it is not for servers (--usage server)"
 
 
 def _read_lists(path: Path) -> list[x509.CertificateRevocationList]:

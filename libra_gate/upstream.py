@@ -24,6 +24,8 @@ _CONNECT = 3.0
 """Seconds for a connection to a gearmand."""
 _ANSWER = 3.0
 """Seconds for its answer to a question."""
+_FLUSH = 5.0
+"""Seconds in which it takes what was sent before the connection's end."""
 _MISSED = 2
 """Questions in a row that an idle look may leave unanswered before another takes its place."""
 
@@ -75,6 +77,9 @@ class Upstream(asyncio.Protocol):
         self._client = None
         if self._transport is not None:
             self._transport.close()
+            if self._transport.get_write_buffer_size():
+                # One that is frozen would never take it, and the connection never end.
+                asyncio.get_running_loop().call_later(_FLUSH, self._transport.abort)
 
     def pause(self) -> None:
         """Read no more from it."""

@@ -12,13 +12,14 @@ import threading
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from libra_common.exits import Exit
 from libra_common.jobs import JobClient, NoServer, TlsFiles
 from tests.integration.gate.conftest import MakeGate, MakeWorker
-from tests.support.gate import Gate, Papers, Raw
+from tests.support.gate import Gate, Papers, Raw, ended_already
 from tests.support.gearmand import Gearmand
 from tests.support.ports import free_port
 from tests.support.wait import until
@@ -75,6 +76,25 @@ def test_what_cannot_work_is_named_by_check_config_and_not_started(
     )
     assert started.returncode == Exit.CONFIG
     assert words in started.stderr
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"usage": "client"}, "it is not for servers"),
+        (ended_already(), "it ended at"),
+    ],
+)
+def test_a_certificate_that_nobody_will_trust_is_told_of(
+    papers: Papers, gearmand: Gearmand, asked: dict[str, Any], words: str
+) -> None:
+    papers.server(**asked)
+    gate = Gate(papers, gearmand)
+    until(lambda: words in gate.check().stderr, "it is seen")
+    assert gate.check().returncode == Exit.CONFIG
+    # It is no reason not to start: what else is there to do, at night
+    with gate:
+        until(lambda: f"nobody will trust it: {words}" in gate.said, "it is logged")
 
 
 def test_a_taken_port_is_named(papers: Papers) -> None:
