@@ -218,15 +218,15 @@ class OpenStack:
     # -- faults ------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def quota(self, *, instances: int = 50, addresses: int = 20) -> Iterator[None]:
+    def quota(self, *, instances: int = 50, addresses: int = 20, ports: int = -1) -> Iterator[None]:
         """Let the project have no more than this."""
-        self._set_quota(instances, addresses)
+        self._set_quota(instances, addresses, ports)
         try:
             yield
         finally:
             self._set_quota(50, 20)
 
-    def _set_quota(self, instances: int, addresses: int) -> None:
+    def _set_quota(self, instances: int, addresses: int, ports: int = -1) -> None:
         project = self.member.current_project_id
         told = self.admin.compute.put(
             f"/os-quota-sets/{project}",
@@ -235,7 +235,7 @@ class OpenStack:
         assert told.status_code == 200, told.text
         told = self.admin.network.put(
             f"/quotas/{project}",
-            json={"quota": {"floatingip": addresses, "port": -1}},
+            json={"quota": {"floatingip": addresses, "port": ports}},
         )
         assert told.status_code == 200, told.text
 
