@@ -235,7 +235,12 @@ class Process:
 
         Their checks bring them up; without this, dead servers would get traffic until theirs fail.
         """
-        was_down = {(row.backend, row.name, row.address, row.port) for row in before if row.down}
+        # One in maintenance is down by our own will, which may be another now.
+        was_down = {
+            (row.backend, row.name, row.address, row.port)
+            for row in before
+            if row.down and not row.maintenance
+        }
         if was_down:
             self.worker.run(
                 commands.lines(

@@ -112,6 +112,21 @@ def test_a_node_that_moves_gets_nothing_more_at_its_old_place(
     assert node.worker_pid == pid
 
 
+def test_a_node_that_was_disabled_gets_traffic_from_the_reload_that_enables_it(
+    any_node: Node, a: HttpBackend, b: HttpBackend
+) -> None:
+    # Given a node that is disabled, at run time
+    node, port = any_node, free_port()
+    assert node.update(http(port, a.node(id=1), b.node(id=2))).ok
+    assert node.update(http(port, a.node(id=1, condition="DISABLED"), b.node(id=2))).ok
+    assert bodies(port, 4) == {"b": 4}
+    # When it is enabled together with what no process can change
+    lb = http(port, a.node(id=1), b.node(id=2))
+    assert node.update({**lb, "options": {"client_timeout": 31_000}}).ok
+    # Then it is not taken for dead until a check says otherwise
+    assert bodies(port, 4) == {"a": 2, "b": 2}
+
+
 def test_a_reload_and_a_cold_start_after_it_change_neither_traffic_nor_cookies(
     any_node: Node, a: HttpBackend, b: HttpBackend
 ) -> None:
