@@ -113,13 +113,10 @@ def test_the_daemon_ends_with_whoever_started_it(tmp_path: Path) -> None:
         daemon.wait()
 
 
-@pytest.mark.parametrize(
-    ("devices", "why"), [("", "must name the module"), ("no.such.module", "no.such.module")]
-)
-def test_without_devices_the_daemon_does_not_start_and_says_why(
-    tmp_path: Path, devices: str, why: str
+def test_with_devices_that_there_are_not_the_daemon_does_not_start_and_says_why(
+    tmp_path: Path,
 ) -> None:
-    file = _settings(tmp_path, devices=devices)
+    file = _settings(tmp_path, devices="no.such.module")
     done = subprocess.run(
         [sys.executable, "-m", "libra_octavia.main", "--config-file", str(file)],
         capture_output=True,
@@ -128,7 +125,7 @@ def test_without_devices_the_daemon_does_not_start_and_says_why(
         check=False,
     )
     assert done.returncode == 78
-    assert why in done.stderr
+    assert "no.such.module" in done.stderr
     assert not (tmp_path / "inventory.db").exists()
 
 
