@@ -16,10 +16,13 @@ import pytest
 
 from libra_octavia.agent.devices import DeviceRefused, Wanted
 from libra_octavia.agent.octavia import library
+from libra_octavia.files import files
 from libra_octavia.inventory import Database, migrate
+from libra_octavia.l7 import Action, Policy
 from libra_octavia.model import Algorithm, Listener, Pool
 from tests.support.octavia_agent import AgentLoop, StandIn
 from tests.support.octavia_api import OctaviaApi, Refused
+from tests.support.octavia_tls import authority_pem, clients, container
 from tests.support.ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -38,7 +41,9 @@ class System:
     def create(self, path: str, *, status: str = "ACTIVE", **fields: Any) -> dict[str, Any]:
         """Create an object and wait until it, and its load balancer, have settled."""
         collection = path.rpartition("/")[2]
-        one = {"healthmonitors": "healthmonitor"}.get(collection, collection[:-1])
+        one = {"healthmonitors": "healthmonitor", "l7policies": "l7policy"}.get(
+            collection, collection[:-1]
+        )
         (made,) = self.api.call("POST", path, {one: fields}).values()
         assert self.api.settled(f"{path}/{made['id']}") == status
         self.all_settled()
@@ -181,6 +186,81 @@ def test_each_kind_of_object_is_created_updated_and_deleted(system: System, bala
     assert balancer in system.devices.removed
 
 
+def test_policies_and_rules_come_change_and_go(system: System, balancer: str) -> None:
+    front = system.create("listeners", loadbalancer_id=balancer, protocol="HTTP", protocol_port=80)
+    away = {"action": "REDIRECT_TO_URL", "redirect_url": "http://a.org/%20"}
+    one, two = (system.create("l7policies", listener_id=front["id"], **away) for _ in range(2))
+
+    def policies() -> list[Policy]:
+        return list(system.listener(balancer).policies)
+
+    assert [policy.id for policy in policies()] == [one["id"], two["id"]]
+    rules = f"l7policies/{one['id']}/rules"
+    rule = system.create(rules, type="PATH", compare_type="EQUAL_TO", value="/x")
+    assert [found.value for found in policies()[0].rules] == ["/x"]
+    system.api.call("PUT", f"{rules}/{rule['id']}", {"rule": {"value": "/y", "invert": True}})
+    assert system.api.settled(f"{rules}/{rule['id']}") == "ACTIVE"
+    system.all_settled()
+    assert [(found.value, found.invert) for found in policies()[0].rules] == [("/y", True)]
+
+    # Octavia numbers positions itself: one beyond the end is the last one.
+    for position, order in ((7, [two, one]), (1, [one, two])):
+        system.api.call("PUT", f"l7policies/{one['id']}", {"l7policy": {"position": position}})
+        assert system.api.settled(f"l7policies/{one['id']}") == "ACTIVE"
+        system.all_settled()
+        assert [policy.id for policy in policies()] == [found["id"] for found in order]
+
+    changed = {"action": "REJECT", "admin_state_up": False}
+    system.api.call("PUT", f"l7policies/{one['id']}", {"l7policy": changed})
+    assert system.api.settled(f"l7policies/{one['id']}") == "ACTIVE"
+    system.all_settled()
+    assert (policies()[0].action, policies()[0].enabled) == (Action.REJECT, False)
+
+    system.delete(f"{rules}/{rule['id']}")
+    assert policies()[0].rules == ()
+    system.delete(f"l7policies/{one['id']}")
+    assert [policy.id for policy in policies()] == [two["id"]]
+
+
+def test_certificates_and_options_of_a_listener_change(system: System, balancer: str) -> None:
+    for name in ("one", "two"):
+        system.api.keep(name, container(f"{name}.example.org"))
+    system.api.keep("clients", authority_pem(clients()))
+    front = system.create(
+        "listeners",
+        loadbalancer_id=balancer,
+        protocol="TERMINATED_HTTPS",
+        protocol_port=443,
+        default_tls_container_ref="one",
+        insert_headers={"X-Forwarded-For": "true", "X-Forwarded-Port": "true"},
+        allowed_cidrs=["192.0.2.0/24"],
+    )
+    path = f"listeners/{front['id']}"
+
+    def files_of() -> dict[str, bytes]:
+        return dict(files(system.serving(balancer).balancer))
+
+    before = files_of()
+    system.update(path, default_tls_container_ref="two")
+    after = files_of()
+    assert set(after) == set(before)
+    assert after != before
+    # What is said of TLS alone needs no certificate of before, which Octavia does not hand over.
+    system.update(path, sni_container_refs=["two", "one"], tls_versions=["TLSv1.3"])
+    tls = system.listener(balancer).tls
+    assert tls is not None
+    assert (len(tls.certificates), tls.spoken.oldest.value) == (3, "TLSv1.3")
+    both = {"client_authentication": "MANDATORY", "client_ca_tls_container_ref": "clients"}
+    system.update(path, **both, hsts_max_age=5, insert_headers={"X-Forwarded-Port": "8443"})
+    found = system.listener(balancer)
+    assert found.tls is not None
+    assert found.tls.verify.value == "MANDATORY"
+    assert (found.headers, found.forwarded_port) == ((), 8443)
+    system.update(path, allowed_cidrs=None, insert_headers={}, hsts_max_age=None)
+    found = system.listener(balancer)
+    assert (found.allowed, found.forwarded_port, found.strict_transport) == ((), None, None)
+
+
 def test_a_whole_graph_is_created_by_one_call_and_deleted_by_another(system: System) -> None:
     behind = {
         "name": "behind",
@@ -218,8 +298,8 @@ def test_a_failover_is_done_and_reported(system: System, balancer: str) -> None:
     ("fields", "named"),
     [
         ({"protocol": "UDP"}, "protocol"),
-        ({"insert_headers": {"X-Forwarded-For": "true"}}, "insert_headers"),
-        ({"allowed_cidrs": ["0.0.0.0/0"]}, "allowed_cidrs"),
+        ({"insert_headers": {"X-Forwarded-Port": "0"}}, "insert_headers"),
+        ({"connection_limit": 0}, "connection_limit"),
     ],
 )
 def test_what_is_not_supported_is_refused_by_name_and_changes_nothing(
@@ -252,7 +332,7 @@ def test_what_a_device_refuses_is_error_and_the_rest_can_still_be_changed(
 
 def test_what_the_api_hides_from_the_driver_is_error_and_the_rest_serves(system: System) -> None:
     # Octavia leaves L7 policies out of what it tells the driver of a whole graph
-    rule = {"type": "PATH", "compare_type": "EQUAL_TO", "value": "/"}
+    rule = {"type": "PATH", "compare_type": "REGEX", "value": r"\u0041"}
     policy = {"action": "REJECT", "rules": [rule]}
     fronts = [
         {"name": "l7", "protocol": "HTTP", "protocol_port": 80, "l7policies": [policy]},
