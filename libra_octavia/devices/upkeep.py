@@ -138,10 +138,23 @@ class Upkeep:
         lease = self._leases.claim(name, early=True)
         if lease is None:
             return
+        done = threading.Event()
+        renewing = threading.Thread(
+            target=self._keep, args=(lease, done), name="upkeep's lease", daemon=True
+        )
+        renewing.start()
         try:
             act(lease)
         except (DeviceAway, DeviceRefused) as error:
             LOG.warning("upkeep of load balancer %s: %s", name, error)
         finally:
+            done.set()
             with suppress(LeaseLost):
                 self._leases.release(lease)
+
+    def _keep(self, lease: Lease, done: threading.Event) -> None:
+        while not done.wait(self._leases.seconds / 3):
+            try:
+                self._leases.renew(lease)
+            except LibraError as error:
+                LOG.warning("upkeep of load balancer %s: %s", lease.load_balancer_id, error)

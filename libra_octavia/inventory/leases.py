@@ -47,6 +47,11 @@ class Leases:
         self._seconds = seconds
         self._place = _place()
 
+    @property
+    def seconds(self) -> float:
+        """How long a lease lasts unless it is renewed."""
+        return self._seconds
+
     def claim(self, load_balancer_id: str, *, early: bool = False) -> Lease | None:
         """Take a load balancer that is known, due and held by nobody; None where that is not so.
 
