@@ -243,7 +243,11 @@ def _with_active(
     """The same news with the connections that all devices have now."""
     rows = connection.execute(
         select(readings.c.listener_id, func.sum(readings.c.active_connections).label("active"))
-        .where(readings.c.load_balancer_id.in_({owner for owner, _ in news.values()}))
+        .where(
+            readings.c.load_balancer_id.in_({owner for owner, _ in news.values()}),
+            # A device that is gone has none any more, whatever it said last.
+            readings.c.amphora_id.in_(select(devices.c.amphora_id)),
+        )
         .group_by(readings.c.listener_id)
     )
     active = {row.listener_id: int(row.active) for row in rows}

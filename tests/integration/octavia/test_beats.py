@@ -97,6 +97,11 @@ def test_totals_go_on_with_another_device_and_after_a_counter_began_again(
     assert (found.bytes_in, found.bytes_out, found.total_connections) == (122, 244, 122)
     # Then of connections there are those of both
     assert found.active_connections == 2
+    # And without the first one only those of the other, and all bytes still
+    Devices(database).remove("d-a")
+    taken(database, beat(2, device="b", l=traffic(8)))
+    found = Totals(database).of("lb")["l"]
+    assert (found.active_connections, found.bytes_in) == (1, 123)
 
 
 def test_deltas_are_added_as_they_come(database: Database) -> None:
