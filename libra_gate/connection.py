@@ -33,7 +33,7 @@ class Connection(Wire):
     """A client, from its first byte to its last; implements `talk.Link` and `upstream.Client`."""
 
     def __init__(self, house: House) -> None:
-        super().__init__(house.context)
+        super().__init__(house.context, now=house.now)
         self._house = house
         self._patience = Patience(
             started=house.now(),
@@ -93,10 +93,6 @@ class Connection(Wire):
     def paused(self) -> bool:
         """Whether something that was heard waits to be dealt with."""
         return bool(self._pauses)
-
-    def now(self) -> float:
-        """Monotonic seconds."""
-        return self._house.now()
 
     def arrived(self) -> None:
         """Tell the house."""

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from libra_common.complaint import complain
-from libra_common.complaint import complain
 from libra_common.daemon import Daemon, Readiness
 from libra_common.errors import LibraError, SettingsError
 from libra_common.health import Subject

@@ -115,6 +115,8 @@ class GateServer:
 
         Connections stay, but for those whose certificate is not good any more by the new ones.
         """
+        # Taken before the files are read: what changes meanwhile is then read again.
+        seen = stamp([settings.crl])
         context, trust = materials(settings)
 
         async def use() -> None:
@@ -124,7 +126,7 @@ class GateServer:
             house.shares.most = settings.connections_per_name
             house.shares.rate = float(settings.packets_per_second)
             self._settings = settings
-            self._stamp = stamp([settings.crl])
+            self._stamp = seen
             house.believe(trust)
 
         self._in_loop(use(), 30.0)

@@ -6,6 +6,7 @@ import abc
 import asyncio
 import logging
 import ssl
+from collections.abc import Callable
 from typing import cast
 
 from libra_gate.tls import TlsStream
@@ -20,9 +21,13 @@ _HIGH, _LOW = 256 * 1024, 64 * 1024
 
 
 class Wire(asyncio.Protocol, abc.ABC):
-    """One connection, in the event loop's thread. What happens on it is told to a subclass."""
+    """One connection, in the event loop's thread. What happens on it is told to a subclass.
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    `now` gives monotonic seconds.
+    """
+
+    def __init__(self, context: ssl.SSLContext, *, now: Callable[[], float]) -> None:
+        self.now = now
         self._tls = TlsStream(context)
         self._transport: asyncio.Transport | None = None
         self._closing_since: float | None = None
@@ -43,10 +48,6 @@ class Wire(asyncio.Protocol, abc.ABC):
         return False
 
     # What a subclass does
-
-    @abc.abstractmethod
-    def now(self) -> float:
-        """Monotonic seconds."""
 
     @abc.abstractmethod
     def arrived(self) -> None:
