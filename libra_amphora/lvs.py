@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -42,7 +43,7 @@ _NAME_LENGTH = 12
 class LvsListeners:
     """All of a node; `script_user` are the user and group that checks of members run as.
 
-    `forward` has the kernel pass on what comes to some addresses.
+    `forward` has the kernel pass on what comes to some addresses, by a table of a name.
     """
 
     def __init__(
@@ -54,7 +55,8 @@ class LvsListeners:
         state_dir: Path,
         script_user: tuple[str, str],
         ip_vs: IpVs | None = None,
-        forward: Callable[[Namespace, list[IPAddress]], None] = lvs_forward.put,
+        forward: Callable[[Namespace, str, list[IPAddress]], None] = lvs_forward.put,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._program = program
         self._namespace = namespace
@@ -63,6 +65,8 @@ class LvsListeners:
         self._script_user = check_user(script_user)
         self._ip_vs = ip_vs or IpVs(namespace)
         self._forward = forward
+        self._clock = clock
+        self._table = lvs_forward.table_of(state_dir)
         self._turn = threading.RLock()
         self._listeners: dict[str, LvsListener] = {}
         self._totals = Growing()
@@ -85,10 +89,11 @@ class LvsListeners:
             self.look()
 
     def look(self) -> None:
-        """Start again what should run and does not."""
+        """Start again what should run and does not, at once, and then ever more rarely."""
         with self._turn:
+            now = self._clock()
             for one in self._listeners.values():
-                if one.wanted and not one.runs:
+                if one.wanted and one.due(now):
                     LOG.warning("no keepalived runs for the listener %s: starting one", one.id)
                     with _reported("are not checked"):
                         one.run()
@@ -252,7 +257,7 @@ class LvsListeners:
         configs = (*(one.config for one in self._all() if one.wanted), *more)
         found = dict.fromkeys(address for config in configs for address in config.addresses)
         try:
-            self._forward(self._namespace, list(found))
+            self._forward(self._namespace, self._table, list(found))
         except NetworkError as error:
             raise LvsError(str(error)) from error
 

@@ -3,11 +3,12 @@
 IP_VS puts a member's address in the place of the load balancer's. The answer has to come back
 through the node, so what goes to a member leaves with an address of the node's own; for that IP_VS
 has to use the kernel's connection tracking. The rule is for what came to the listeners' addresses
-alone, in a table of nftables of its own.
+alone, in a table of nftables of the agent's own: several agents may share a namespace.
 """
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -17,8 +18,6 @@ from libra_amphora.namespace import Namespace
 from libra_amphora.network_errors import PlugFailed, RulesRefused
 from libra_amphora.plugged import IPAddress
 
-TABLE = "libra_lvs"
-
 _SECONDS = 5.0
 _PATH = "/usr/sbin:/sbin:/usr/local/sbin:/usr/bin:/bin"
 _NET = Path("/proc/sys/net")
@@ -26,12 +25,17 @@ _SETTINGS = {4: "ipv4/ip_forward", 6: "ipv6/conf/all/forwarding"}
 _TRACKING = "ipv4/vs/conntrack"
 
 
-def put(namespace: Namespace, addresses: list[IPAddress]) -> None:
+def table_of(state_dir: Path) -> str:
+    """The name of an agent's table."""
+    return f"libra_lvs_{hashlib.sha256(str(state_dir).encode()).hexdigest()[:8]}"
+
+
+def put(namespace: Namespace, table: str, addresses: list[IPAddress]) -> None:
     """Pass on what comes to `addresses`, and nothing else. Raises NetworkError."""
-    namespace.run(lambda: _put(addresses))
+    namespace.run(lambda: _put(table, addresses))
 
 
-def render(addresses: Iterable[IPAddress]) -> str:
+def render(table: str, addresses: Iterable[IPAddress]) -> str:
     """The transaction that has just these."""
     rules = "\n".join(
         f"    ct original {'ip6' if address.version == 6 else 'ip'} daddr {address}"
@@ -39,9 +43,9 @@ def render(addresses: Iterable[IPAddress]) -> str:
         for address in addresses
     )
     return f"""\
-table inet {TABLE}
-delete table inet {TABLE}
-table inet {TABLE} {{
+table inet {table}
+delete table inet {table}
+table inet {table} {{
   chain answers {{
     type nat hook postrouting priority srcnat; policy accept;
 {rules}
@@ -50,15 +54,15 @@ table inet {TABLE} {{
 """
 
 
-def _put(addresses: list[IPAddress]) -> None:
+def _put(table: str, addresses: list[IPAddress]) -> None:
     for version in {address.version for address in addresses}:
         _set(_SETTINGS[version], "1")
     if addresses:
         _set(_TRACKING, "1")
-    masquerade(addresses)
+    masquerade(table, addresses)
 
 
-def masquerade(addresses: list[IPAddress]) -> None:
+def masquerade(table: str, addresses: list[IPAddress]) -> None:
     """Put the rules in force, in the calling thread's namespace. Raises RulesRefused."""
     program = shutil.which("nft", path=_PATH)
     if program is None:
@@ -68,7 +72,7 @@ def masquerade(addresses: list[IPAddress]) -> None:
     try:
         done = subprocess.run(
             [program, "-f", "-"],
-            input=render(addresses),
+            input=render(table, addresses),
             capture_output=True,
             text=True,
             timeout=_SECONDS,

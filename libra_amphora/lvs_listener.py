@@ -16,6 +16,7 @@ from libra_amphora.lvs_store import Kept
 from libra_amphora.vrrp_errors import KeepalivedFailed
 
 _CHECK = (sys.executable, "-I", "-S", lvs_check.__file__)
+_LONGEST_PAUSE, _STEADY_SECONDS = 30.0, 60.0
 
 
 class LvsListener:
@@ -36,6 +37,8 @@ class LvsListener:
         self.id = id_
         self.kept = kept
         self.config = config
+        self._tries = 0
+        self._next_try = 0.0
         self._process = process
         self._script_user = script_user
 
@@ -63,6 +66,18 @@ class LvsListener:
     def view(self) -> View:
         """What is known of it."""
         return View(id=self.id, config=self.config, should_run=self.wanted, runs=self.runs)
+
+    def due(self, now: float) -> bool:
+        """Whether it does not run and is to be tried again at `now`; if so, this is a try."""
+        if self.runs:
+            if now > self._next_try + _STEADY_SECONDS:
+                self._tries = 0
+            return False
+        if now < self._next_try:
+            return False
+        self._tries += 1
+        self._next_try = now + min(2.0**self._tries, _LONGEST_PAUSE)
+        return True
 
     def check(self, config: LvsConfig) -> None:
         """Have keepalived test it. Raises LvsConfigRefused, KeepalivedFailed or DiskError."""

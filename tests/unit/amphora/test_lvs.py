@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 
 from libra_amphora import lvs_check, lvs_config, lvs_forward, lvs_report
 from libra_amphora.ip_vs import Row, parse
+from libra_amphora.lvs import LvsListeners
 from libra_amphora.lvs_config import LIMIT, LvsConfig, Place
 from libra_amphora.lvs_errors import LvsConfigRefused, LvsError
 from libra_amphora.lvs_report import View
 from libra_amphora.lvs_store import Kept, LvsStore
+from libra_amphora.namespace import Namespace
 from libra_amphora.snapshot import Traffic
 from libra_haproxy.errors import DiskError
 from tests.support.lvs_text import LISTENER, POOL, SCTP_CHECK, Lvs
@@ -249,12 +251,16 @@ def test_traffic_is_that_of_all_places_and_connections_are_those_of_now() -> Non
 
 
 def test_only_what_comes_to_listeners_is_masqueraded() -> None:
-    text = lvs_forward.render(
-        [ipaddress.ip_address("203.0.113.2"), ipaddress.ip_address("fd00::2")]
-    )
+    addresses = [ipaddress.ip_address(one) for one in ("203.0.113.2", "fd00::2")]
+    text = lvs_forward.render("t", addresses)
     assert "ct original ip daddr 203.0.113.2 meta l4proto { udp, sctp } masquerade" in text
     assert "ct original ip6 daddr fd00::2" in text
-    assert "masquerade" not in lvs_forward.render([])
+    assert "masquerade" not in lvs_forward.render("t", [])
+
+
+def test_agents_that_share_a_namespace_have_tables_of_their_own() -> None:
+    one, other = (lvs_forward.table_of(Path(path)) for path in ("/var/lib/a", "/var/lib/b"))
+    assert one != other
 
 
 # -- what is kept, and the check ------------------------------------------------------------------
@@ -269,6 +275,32 @@ def test_what_is_kept_comes_back(tmp_path: Path) -> None:
     assert list(store.ids()) == []
     with pytest.raises(DiskError):
         store.load(LISTENER)
+
+
+def test_keepalived_that_does_not_start_is_tried_ever_more_rarely(tmp_path: Path) -> None:
+    # Given a listener that should run, whose keepalived ends at once
+    program, tries = tmp_path / "keepalived", tmp_path / "tries"
+    program.write_text(f"#!/bin/sh\necho x >> {tries}\nexit 1\n")
+    program.chmod(0o755)
+    text = GOOD.text()
+    LvsStore(tmp_path / "lvs").save(LISTENER, Kept(uploaded=text, running=text))
+    seconds = iter(range(100, 1000))
+    listeners = LvsListeners(
+        program=program,
+        namespace=Namespace(""),
+        run_dir=tmp_path / "run",
+        state_dir=tmp_path,
+        script_user=USER,
+        forward=lambda *_: None,
+        clock=lambda: float(next(seconds)),
+    )
+    # When the agent looks after it each second of a minute
+    listeners.open()
+    for _ in range(60):
+        listeners.look()
+    # Then it is told as it is, and tried now and then
+    assert listeners.statuses() == [{"status": "ERROR", "uuid": LISTENER, "type": "UDP"}]
+    assert 4 <= len(tries.read_text().split()) <= 7
 
 
 def test_udp_member_is_up_unless_it_refuses() -> None:

@@ -27,7 +27,7 @@ from tests.support.lvs_text import LISTENER, OTHER, POOL, SCTP_CHECK, Lvs
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-VIP = "203.0.113.2"
+VIP, VIP6 = "203.0.113.2", "fd00:18::2"
 MEMBERS = {
     "73f6d278-ae1c-4248-ad02-0bfd50d69aab": "198.18.0.1",
     "2edca57c-5890-4bcb-ae67-4ef75776cc67": "198.18.0.2",
@@ -60,17 +60,17 @@ class Place:
         assert self.act("reload", lvs.id)[0] == 202
 
     def ask(
-        self, times: int = 8, *, kind: int = socket.SOCK_DGRAM, protocol: int = 0
+        self, times: int = 8, *, kind: int = socket.SOCK_DGRAM, protocol: int = 0, vip: str = VIP
     ) -> Counter[str]:
         """Who answers so many clients; empty for nobody."""
 
         def ask() -> Counter[str]:
             answers: Counter[str] = Counter()
             for _ in range(times):
-                with socket.socket(socket.AF_INET, kind, protocol) as client:
+                with socket.socket(_family(vip), kind, protocol) as client:
                     client.settimeout(1)
                     try:
-                        client.connect((VIP, 53))
+                        client.connect((vip, 53))
                         client.send(b"who")
                         answers[client.recv(100).decode()] += 1
                     except OSError:
@@ -88,7 +88,10 @@ class Place:
         return netns.inside(self.node, "cat", "/proc/net/ip_vs")
 
     def member(self, id_: str, *, sctp: bool = False) -> Echo:
-        echo = Namespace(self.members).run(lambda: Echo(MEMBERS[id_], id_, sctp=sctp))
+        return self.answer(MEMBERS[id_], id_, sctp=sctp)
+
+    def answer(self, address: str, name: str, *, sctp: bool = False) -> Echo:
+        echo = Namespace(self.members).run(lambda: Echo(address, name, sctp=sctp))
         self.served.append(echo)
         return echo
 
@@ -102,7 +105,7 @@ class Echo:
         kind, protocol = (
             (socket.SOCK_STREAM, socket.IPPROTO_SCTP) if sctp else (socket.SOCK_DGRAM, 0)
         )
-        self._socket = socket.socket(socket.AF_INET, kind, protocol)
+        self._socket = socket.socket(_family(address), kind, protocol)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.bind((address, PORT))
         if sctp:
@@ -145,10 +148,13 @@ def place() -> Iterator[Place]:
         for space, name, addresses, gateway in (
             (clients, "outer", ("203.0.113.1/24",), VIP),
             (members, "inner", ("198.18.0.1/24", "198.18.0.2/24"), "198.18.0.10"),
+            (clients, "outer", ("fd00:18::1/64",), VIP6),
+            (members, "inner", ("fd00:19::1/64",), "fd00:19::10"),
         ):
             netns.ip("link", "set", name, "up", namespace=space)
+            nodad = ["nodad"] if ":" in gateway else []
             for address in addresses:
-                netns.ip("address", "add", address, "dev", name, namespace=space)
+                netns.ip("address", "add", address, "dev", name, *nodad, namespace=space)
             netns.ip("route", "add", "default", "via", gateway, namespace=space)
         agent = stack.enter_context(Amphora(folder=folders.folder(), netns=node))
         agent.start()
@@ -156,15 +162,25 @@ def place() -> Iterator[Place]:
             "subnet_cidr": "203.0.113.0/24",
             "gateway": "203.0.113.1",
             "mac_address": "02:00:00:00:19:01",
+            "additional_vips": [
+                {"ip_address": VIP6, "subnet_cidr": "fd00:18::/64", "gateway": "fd00:18::1"}
+            ],
         }
         assert agent.local("POST", f"/1.0/plug/vip/{VIP}", json_body=subnet).status == 202
-        fixed = {"ip_address": "198.18.0.10", "subnet_cidr": "198.18.0.0/24"}
-        body = {"mac_address": "02:00:00:00:19:03", "fixed_ips": [fixed]}
+        fixed = [
+            {"ip_address": "198.18.0.10", "subnet_cidr": "198.18.0.0/24"},
+            {"ip_address": "fd00:19::10", "subnet_cidr": "fd00:19::/64"},
+        ]
+        body = {"mac_address": "02:00:00:00:19:03", "fixed_ips": fixed}
         assert agent.local("POST", "/1.0/plug/network", json_body=body).status == 202
         made = Place(agent=agent, node=node, clients=clients, members=members)
         yield made
         for echo in made.served:
             echo.close()
+
+
+def _family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
 def keepalived(agent: Amphora) -> list[int]:
@@ -295,14 +311,26 @@ def test_traffic_and_members_are_in_the_heartbeat(place: Place) -> None:
     }
 
 
+def test_listener_serves_by_ipv6(place: Place) -> None:
+    place.answer("fd00:19::1", ONE)
+    place.serve(Lvs(vip=VIP6, members={ONE: "fd00:19::1"}))
+    wait.until(lambda: place.ask(1, vip=VIP6) == {ONE: 1}, "it answers", 60)
+    assert place.statuses() == {ONE: "UP"}
+    assert place.agent.local("DELETE", f"/1.0/listeners/{LISTENER}").status == 200
+    assert "UDP" not in place.table()
+
+
 def test_sctp_listener_serves(place: Place) -> None:
     try:
         place.member(ONE, sctp=True)
     except OSError as error:
         pytest.skip(f"this kernel has no SCTP: {error}")
     place.serve(Lvs(members={ONE: MEMBERS[ONE]}, protocol="SCTP", check=SCTP_CHECK))
-    sctp = {"kind": socket.SOCK_STREAM, "protocol": socket.IPPROTO_SCTP}
-    wait.until(lambda: place.ask(1, **sctp) == {ONE: 1}, "it answers", 30)
+
+    def ask() -> Counter[str]:
+        return place.ask(1, kind=socket.SOCK_STREAM, protocol=socket.IPPROTO_SCTP)
+
+    wait.until(lambda: ask() == {ONE: 1}, "it answers", 30)
     assert place.agent.local("GET", "/1.0/listeners").body == [
         {"status": "ACTIVE", "uuid": LISTENER, "type": "SCTP"}
     ]

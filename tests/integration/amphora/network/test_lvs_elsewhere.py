@@ -15,5 +15,5 @@ INSIDE = Path(__file__).with_name("test_lvs.py")
 @pytest.mark.timeout(600)
 def test_udp_and_sctp_listeners_serve_in_a_kernel_that_has_ip_vs() -> None:
     said = uml.run_tests(str(INSIDE), seconds=550)
-    assert "5 passed" in said
+    assert "6 passed" in said
     assert "skipped" not in said

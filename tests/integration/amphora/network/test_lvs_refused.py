@@ -17,6 +17,7 @@ from tests.support import need, netns
 from tests.support.agent_calls import call
 from tests.support.lvs_text import LISTENER, Lvs
 
+TABLE = lvs_forward.table_of(Path("/x"))
 PATH = f"/1.0/listeners/6e2bc8a0-2548-4fb7-a5f0-fb1ef4a696ce/{LISTENER}/udp_listener"
 
 
@@ -56,12 +57,12 @@ def test_kernel_takes_the_rules_for_answers() -> None:
             ipaddress.ip_address("203.0.113.2"),
             ipaddress.ip_address("fd00:18::2"),
         ]
-        Namespace(space).run(lambda: lvs_forward.masquerade(addresses))
-        said = netns.inside(space, "nft", "list", "table", "inet", lvs_forward.TABLE)
+        Namespace(space).run(lambda: lvs_forward.masquerade(TABLE, addresses))
+        said = netns.inside(space, "nft", "list", "table", "inet", TABLE)
         assert "ct original ip daddr 203.0.113.2 meta l4proto { 17, 132 } masquerade" in (
             said.replace("udp", "17").replace("sctp", "132")
         )
         # When there is nothing to pass on any more
-        Namespace(space).run(lambda: lvs_forward.masquerade([]))
-        said = netns.inside(space, "nft", "list", "table", "inet", lvs_forward.TABLE)
+        Namespace(space).run(lambda: lvs_forward.masquerade(TABLE, []))
+        said = netns.inside(space, "nft", "list", "table", "inet", TABLE)
         assert "masquerade" not in said
