@@ -29,7 +29,7 @@ def port_shown(port: Port) -> Fields:
         "port": port.id,
         "mac": port.mac,
         "mtu": port.mtu,
-        **every[0],
+        **(every[0] if every else {}),
         "fixed_ips": every,
         "addresses": list(port.addresses),
     }

@@ -70,6 +70,8 @@ class Ports:
             if addresses is not None and set(addresses) != set(port.addresses):
                 await self._calls.run(partial(self._cloud.change_port, port, tuple(addresses)))
             port = await self._attached(port, device)
+            if not port.fixed_ips:
+                raise NotFound(f"port {port.id} has no address, or its subnet is not to be seen")
             undo.forget()
         LOG.info("device %s has port %s, %s", name, port.id, port.fixed_ips[0].ip)
         return port

@@ -144,7 +144,8 @@ class Port:
 
     `device` is the name of the device that it was made for, None where that is gone;
     `attached` says whether the device has it as an interface of hardware address `mac`, in lower
-    case with colons. Of `fixed_ips` the first is the one that was asked for. `mtu` is in bytes.
+    case with colons. Of `fixed_ips` the first is the one that was asked for; there are none where
+    somebody took them away. `mtu` is in bytes.
     `addresses` are what it may have besides. `created_at` is aware, in UTC.
     """
 

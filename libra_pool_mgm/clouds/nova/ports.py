@@ -19,7 +19,7 @@ from openstack import exceptions as sdk
 from openstack.connection import Connection
 
 from libra_pool_mgm.clouds.base import Device, FixedIp, HostRoute, Port, PortWish
-from libra_pool_mgm.clouds.errors import BadRequest, CloudTimeout, Conflict, NotFound
+from libra_pool_mgm.clouds.errors import BadRequest, CloudTimeout, Conflict
 from libra_pool_mgm.clouds.nova.failures import explained
 
 _MARK = re.compile(r"libra pool=(?P<pool>\S+) device=(?P<device>\S+)")
@@ -210,8 +210,6 @@ class Ports:
             for one in known.fixed_ips or ()
             if one["subnet_id"] in subnets
         )
-        if not fixed:
-            raise NotFound(f"port {known.id} has no address, or its subnet is not to be seen")
         network = networks.get(known.network_id)
         return Port(
             id=known.id,
