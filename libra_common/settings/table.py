@@ -519,7 +519,8 @@ TABLE: tuple[Setting, ...] = (
         unit="seconds",
         help=(
             "How long ASSIGN_IP waits until the address is seen at its device, and answers"
-            " there if tcp_check_port is set."
+            " there if tcp_check_port is set; and ATTACH_PORT and DETACH_PORT until the port is"
+            " there, or gone."
         ),
         daemons=_POOL,
     ),
