@@ -6,8 +6,10 @@ was just added to the machine is in the agent's own namespace, and is moved into
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import socket
+import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,9 @@ T = TypeVar("T")
 
 _HERE = Path("/proc/thread-self/ns/net")  # where the calling thread is
 _OUTSIDE = Path("/proc/self/ns/net")  # where the agent is
+_SIOCGIFFLAGS = 0x8913
+_IFREQ = struct.Struct("16sH22x")  # struct ifreq: the name and its flags
+_IFF_UP = 0x1
 _NONLOCAL_BIND = tuple(
     Path(f"/proc/sys/net/{family}/ip_nonlocal_bind") for family in ("ipv4", "ipv6")
 )
@@ -128,7 +133,7 @@ class Ports:
             if loopback is not None and not loopback.up:
                 links.set_up(loopback.index)
 
-        if not self._namespace.run(_loopback_answers):
+        if not self._namespace.run(_loopback_is_up):
             self._inside(bring_up)
 
     def let_listen_anywhere(self) -> None:
@@ -161,14 +166,14 @@ class Ports:
         return self._namespace.run(act)
 
 
-def _loopback_answers() -> bool:
-    """Whether it is up: then it has its address. It costs less than asking by netlink."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+def _loopback_is_up() -> bool:
+    """Whether it is; netdevice(7) tells it without what netlink has to load."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         try:
-            probe.bind(("127.0.0.1", 0))
+            answer = fcntl.ioctl(any_socket, _SIOCGIFFLAGS, _IFREQ.pack(b"lo", 0))
         except OSError:
             return False
-    return True
+    return bool(_IFREQ.unpack(answer)[1] & _IFF_UP)
 
 
 def _announced(links: Links, address: IPAddress) -> bool:

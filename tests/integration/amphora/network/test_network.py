@@ -135,6 +135,18 @@ def test_new_port_outside_is_moved_in_and_named(tmp_path: Path) -> None:
         assert addresses(node, "eth2") == {"198.18.0.5/24"}
 
 
+def test_loopback_of_a_namespace_is_brought_up(wire: Wire, tmp_path: Path) -> None:
+    # Given a namespace whose loopback is down, as that of a new one is
+    netns.ip("link", "set", "lo", "down", namespace=wire.node)
+
+    # When the node's network is restored, once and again
+    for _ in range(2):
+        Network(netns=wire.node, state_dir=tmp_path / "state").restore()
+
+        # Then it is up
+        assert ",UP" in netns.ip("-o", "link", "show", "lo", namespace=wire.node)
+
+
 def test_standby_node_leaves_the_vip_to_keepalived(wire: Wire, network: Network) -> None:
     # Given a node that shares its addresses with another
     network.use_topology(ACTIVE_STANDBY)
