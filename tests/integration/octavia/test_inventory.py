@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from alembic.migration import MigrationContext
 from libra_common.errors import SettingsError
 from libra_octavia.errors import InventoryAway, LeaseLost
 from libra_octavia.inventory import (
+    Addresses,
     Certificate,
     Counts,
     Database,
@@ -27,6 +29,8 @@ from libra_octavia.inventory import (
     Lease,
     Leases,
     Operation,
+    Port,
+    Ports,
     Totals,
     Wish,
     migrate,
@@ -314,6 +318,55 @@ def test_devices_are_known_by_their_load_balancer_and_gone_when_removed(database
     devices.remove("a")
     assert [one.name for one in devices.all()] == ["spare"]
     assert list(devices.certificates("a")) == []
+
+
+def test_a_device_gets_its_name_with_all_that_is_known_of_it(database: Database) -> None:
+    devices, ports = Devices(database), Ports(database)
+    begun = Device(name="id", state="building", load_balancer_id="lb", amphora_id="id")
+    devices.put(begun)
+    devices.issued(Certificate(serial="1", device="id", reference="-", not_after=1e12))
+    ports.put(Port(device="id", subnet="s"))
+    named = devices.named(begun, "pool-id")
+    assert devices.named(named, "pool-id") == named
+    assert list(devices.of("lb")) == [named]
+    assert [one.serial for one in devices.certificates("pool-id")] == ["1"]
+    assert [one.device for one in ports.of("pool-id")] == ["pool-id"]
+    # Again, by one who did not see that it was done
+    assert devices.named(begun, "pool-id") == named
+    assert list(devices.all()) == [named]
+    devices.remove("pool-id")
+    assert (list(devices.all()), list(ports.of("pool-id"))) == ([], [])
+
+
+def test_one_device_takes_over_from_the_others_of_its_load_balancer(database: Database) -> None:
+    devices = Devices(database)
+    for name, state, owner in (
+        ("old", "ready", "lb"),
+        ("new", "building", "lb"),
+        ("other", "ready", "lb2"),
+    ):
+        devices.put(Device(name=name, state=state, load_balancer_id=owner))
+    devices.take_over(Device(name="new", state="building", load_balancer_id="lb"))
+    states = {one.name: one.state for one in devices.all()}
+    assert states == {"old": "leaving", "new": "ready", "other": "ready"}
+    assert list(devices.owners("leaving", "failed")) == ["lb"]
+
+
+def test_an_address_without_a_load_balancer_is_an_orphan_when_it_is_old(database: Database) -> None:
+    addresses, devices, intents = Addresses(database), Devices(database), Intents(database)
+    for name in ("served", "wanted", "lost"):
+        addresses.begin(name)
+        addresses.begin(name)
+    addresses.made("lost", "203.0.113.9")
+    devices.put(Device(name="d", state="ready", load_balancer_id="served"))
+    intents.record(replace(_LISTENER, load_balancer_id="wanted"))
+    assert list(addresses.orphans(3600)) == []
+    assert list(addresses.orphans(0)) == ["lost"]
+    assert (addresses.of("lost"), addresses.of("served")) == ("203.0.113.9", None)
+    addresses.led("lost", "d")
+    assert addresses.leads_to("lost") == "d"
+    addresses.remove("lost")
+    assert not addresses.known("lost")
 
 
 def test_only_devices_without_a_certificate_that_lasts_are_expiring(database: Database) -> None:
