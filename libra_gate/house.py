@@ -23,6 +23,9 @@ _MOST_SHAKING = 2048
 """Connections in their handshake; one more, and the oldest of them goes."""
 _QUIET = 10.0
 """Seconds in which the same is not logged again about the same name."""
+_SOON = datetime.timedelta(days=30)
+"""How long before a certificate's end its holder is warned of, once a day."""
+_A_DAY = 86400.0
 _MOST_SAID = 10_000
 """Names and matters that are remembered for that."""
 
@@ -90,14 +93,18 @@ class House:
 
     def admit(self, connection: Connection, peer: Peer) -> tuple[str, str] | None:
         """Let a holder in; None, or the word and the reason why not."""
-        fault = self.trust.fault_of(peer, _utc())
-        if fault:
+        moment = _utc()
+        if fault := self.trust.fault_of(peer, moment):
             return "untrusted", fault
         if not self.shares.enter(str(peer.identity)):
             return "too_many", f"{peer.identity} has {self.shares.most} connections already"
         self._shaking.pop(connection, None)
         self._admitted.add(connection)
         self.counters.admitted[peer.identity.role] += 1
+        left = peer.not_after - moment
+        if left < _SOON:
+            text = f"the certificate of {peer.identity} ends in {left.days} days"
+            self.say(peer.identity, "ends soon", text, quiet=_A_DAY)
         return None
 
     def left(self, connection: Connection) -> None:
@@ -118,10 +125,10 @@ class House:
         self.counters.refused[who.role, what] += 1
         self.say(who, what, f"refused {what} of {who}: {reason}")
 
-    def say(self, who: Identity | None, what: str, text: str) -> None:
-        """Log a warning, unless the same matter of the same name was just logged."""
+    def say(self, who: Identity | None, what: str, text: str, *, quiet: float = _QUIET) -> None:
+        """Log a warning, unless the same matter of the same name was logged in `quiet` seconds."""
         key, now = (str(who), what), self.now()
-        if now - self._said.get(key, -_QUIET) < _QUIET:
+        if now - self._said.get(key, -quiet) < quiet:
             return
         if len(self._said) >= _MOST_SAID:
             self._said.clear()

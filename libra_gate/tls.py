@@ -1,7 +1,7 @@
 """TLS as a server, without input or output: bytes of the network in, bytes of the client out.
 
 asyncio's own TLS keeps a buffer of 256 KiB for each connection, 300 kB in all as measured; here a
-connection is a tenth of that, and a node has ten of them.
+connection is a tenth of that, and a node has ten of them (`make bench`, figure 12).
 """
 
 from __future__ import annotations

@@ -204,3 +204,12 @@ def test_worker_client_and_questions_refuse_to_go_on_in_plain_text(
     with pytest.raises(NoServer):
         AdminClient(server=address, tls=api).version()
     assert AdminClient(server=address).status() == ()
+
+
+def test_a_certificate_that_ends_soon_is_warned_of_once(gate: Gate, papers: Papers) -> None:
+    soon, late = (papers.holder(f"api-{n}", "controller", days=n) for n in (6.5, 31))
+    for tls in (soon, late, soon):
+        with Raw(gate, tls) as raw:
+            assert raw.ask(b"version").startswith(b"OK")
+    assert gate.said.count("the certificate of controller api-6.5 ends in 6 days") == 1
+    assert "api-31 ends" not in gate.said
