@@ -204,14 +204,14 @@ class BalancerFiles:
         name = f"{named.name}{_LIST_SUFFIX}" if word == "crt-list" else named.name
         return self._directory / name
 
-    def digest(self) -> str:
-        """A digest of all of them, by their contents."""
-        digest = hashlib.sha256()
-        if self._directory.is_dir():
-            for path in sorted(self._directory.iterdir()):
-                digest.update(path.name.encode() + b"\0")
-                digest.update(hashlib.sha256(path.read_bytes()).digest())
-        return digest.hexdigest()[:16]
+    def digests(self) -> dict[str, str]:
+        """A digest of each file's content, by where it is."""
+        if not self._directory.is_dir():
+            return {}
+        return {
+            str(path): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in self._directory.iterdir()
+        }
 
 
 def _split(named: tuple[str, str]) -> tuple[str, PurePosixPath]:

@@ -41,9 +41,16 @@ class Loaded:
         if not files:
             raise NotInForce("HAProxy does not have the certificate that is to be replaced")
         for file in files:
-            said = self._worker.ask(f"set ssl cert {file}", payload=pem)
-            if "ransaction" in said:
-                said = self._worker.ask(f"commit ssl cert {file}")
-            if "Success!" not in said:
-                self._worker.ask(f"abort ssl cert {file}")
-                raise NotInForce(f"HAProxy refuses a certificate: {' '.join(said.split())[:300]}")
+            self.renew(file, pem)
+
+    def renew(self, file: str, pem: str) -> None:
+        """Serve `pem` to new connections where HAProxy serves what it once read from `file`.
+
+        Raises NotInForce with HAProxy's own words where it refuses; nothing has changed then.
+        """
+        said = self._worker.ask(f"set ssl cert {file}", payload=pem)
+        if "ransaction" in said:
+            said = self._worker.ask(f"commit ssl cert {file}")
+        if "Success!" not in said:
+            self._worker.ask(f"abort ssl cert {file}")
+            raise NotInForce(f"HAProxy refuses a certificate: {' '.join(said.split())[:300]}")

@@ -59,8 +59,8 @@ class Files(Protocol):
         For a folder behind `crt` it is a list of what is in it, which ends in `.list`.
         """
 
-    def digest(self) -> str:
-        """A digest of all contents: another one where any has changed."""
+    def digests(self) -> Mapping[str, str]:
+        """A digest of each file's content, by where it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,13 +89,13 @@ class TextPlace:
 class Derived:
     """The file that runs, the digest it carries, and for each line the sender's, 0 for ours.
 
-    `files` is the digest of the certificates that it was made with, `paths` are their places as
-    the sender gives them, by those they have here.
+    `files` has a digest of each certificate that it was made with, `paths` their places as the
+    sender gives them; both by the places that they have here.
     """
 
     text: str
     digest: str
-    files: str
+    files: Mapping[str, str]
     origins: tuple[int, ...]
     paths: Mapping[str, str]
 
@@ -115,8 +115,8 @@ class Derived:
 
 def derive(text: Text, place: TextPlace) -> Derived:
     """Make the running file. The text must have passed `text_rules.complaints`."""
-    files = place.files.digest()
-    header = (*_header(place, most=_maxconn(text, place)), f"# certificates {files}")
+    files = place.files.digests()
+    header = (*_header(place, most=_maxconn(text, place)), f"# certificates {_all(files)}")
     lines = [(0, line) for line in header]
     for section in text.sections:
         lines += _section(section, place)
@@ -127,6 +127,12 @@ def derive(text: Text, place: TextPlace) -> Derived:
     # Files before the folder that they are in.
     paths = dict(sorted(paths.items(), key=lambda path: len(path[0]), reverse=True))
     return Derived(marked, digest, files, tuple(origin for origin, _ in lines), paths)
+
+
+def _all(files: Mapping[str, str]) -> str:
+    """A digest of all files: another one where any has changed."""
+    said = "\n".join(f"{name} {digest}" for name, digest in sorted(files.items()))
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 def _maxconn(text: Text, place: TextPlace) -> int:

@@ -17,11 +17,19 @@ from pathlib import Path
 from types import MappingProxyType
 
 from libra_common.crash import crash_point
-from libra_haproxy import commands, text_plan, text_rules, text_servers, text_stat
+from libra_haproxy import (
+    commands,
+    text_certificates,
+    text_plan,
+    text_rules,
+    text_servers,
+    text_stat,
+)
 from libra_haproxy.errors import EngineError, NoLoadBalancer, NotInForce
 from libra_haproxy.keeper_client import KeeperClient
 from libra_haproxy.leaving import Leaving
 from libra_haproxy.ledger import Books
+from libra_haproxy.loaded import Loaded
 from libra_haproxy.process import Process
 from libra_haproxy.readings import Snapshot
 from libra_haproxy.store import Store
@@ -284,7 +292,11 @@ class TextInstance:
     def _way(self, before: Record, source: str, derived: Derived) -> text_plan.TextPlan | None:
         """Changes at run time, where HAProxy is known to serve the text before."""
         known = self._serving
-        if known is None or before.running is None or known.files != derived.files:
+        if known is None or before.running is None:
+            return None
+        renewed = text_certificates.renewed(known.files, derived.files)
+        if renewed is None:
+            LOG.info("reloading: more than keys with their certificates has changed")
             return None
         if self._process.digest() != known.digest or self._leaving.too_many:
             return None
@@ -292,7 +304,7 @@ class TextInstance:
         if isinstance(way, str):
             LOG.info("reloading: %s", way)
             return None
-        return way
+        return replace(way, renewed=renewed)
 
     def _bring(self, derived: Derived, *, way: text_plan.TextPlan | None) -> None:
         """Have a staged file served, and read back that it is."""
@@ -319,6 +331,7 @@ class TextInstance:
         before = list(self._leaving.make_way(way.added))
         self._leaving.add(way.removed)
         try:
+            text_certificates.renew(Loaded(self._process.worker), way.renewed)
             said, seen = self._process.worker.change(
                 commands.lines([*before, *way.commands, commands.marking(derived.digest)])
             )

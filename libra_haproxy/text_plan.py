@@ -59,13 +59,15 @@ class Server:
 class TextPlan:
     """The commands, in their order, and the servers (backend, name) that go and come.
 
-    `wanted` has all that come or change, as they shall be then.
+    `wanted` has all that come or change, as they shall be then; `renewed` are the files of
+    certificates that are read again.
     """
 
     commands: tuple[Token, ...] = ()
     removed: tuple[tuple[str, str], ...] = ()
     added: tuple[tuple[str, str], ...] = ()
     wanted: Mapping[tuple[str, str], Server] = field(default_factory=dict)
+    renewed: tuple[str, ...] = ()
 
 
 def plan(old: Text, new: Text) -> TextPlan | str:

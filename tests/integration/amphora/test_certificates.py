@@ -116,11 +116,19 @@ def test_listener_serves_its_certificates_by_name_as_octavia_sends_them(agent: A
             {"status": "ACTIVE", "uuid": LISTENER, "type": "TERMINATED_HTTPS"}
         ]
 
-        # And a certificate that is replaced is served from the next reload on, text unchanged
+        # And a certificate that is replaced is served from the next reload on, text unchanged,
+        # by the same process
+        before = serving(agent)
         other = trustme.CA()
         key, certificate = pair(other, "www.example.com")
         assert put(agent, names[0], key + certificate)[0] == 201
         assert reload(agent) == 202
+        assert shown(port, "www.example.com", other) == "www.example.com"
+        assert serving(agent) == before
+        # One more in the list is another configuration.
+        assert put(agent, f"{LISTENER}.pem", listed.splitlines(keepends=True)[0])[0] == 201
+        assert reload(agent) == 202
+        assert serving(agent) != before
         assert shown(port, "www.example.com", other) == "www.example.com"
 
 
@@ -287,6 +295,17 @@ def test_deleted_listener_takes_along_the_certificates_that_only_it_used(agent: 
     }
     assert not there(f"{OTHER_LISTENER}.pem")
     assert shown_name(proxies[0].port, "one.example.com", ca) == "one.example.com"
+
+
+def serving(agent: Amphora) -> str:
+    """The process id of the HAProxy that serves."""
+    (path,) = agent.run_dir.glob("*/admin.sock")
+    with socket.socket(socket.AF_UNIX) as asked:
+        asked.settimeout(10)
+        asked.connect(str(path))
+        asked.sendall(b"show info\n")
+        said = b"".join(iter(lambda: asked.recv(65536), b"")).decode()
+    return next(line for line in said.splitlines() if line.startswith("Pid:"))
 
 
 def shown_name(port: int, name: str, ca: trustme.CA) -> str:

@@ -34,8 +34,8 @@ class Certificates:
             return None
         return Path("/here") / (path[len("/certs/") :] + (".list" if word == "crt-list" else ""))
 
-    def digest(self) -> str:
-        return self._digest
+    def digests(self) -> dict[str, str]:
+        return {"/here/one.pem": self._digest}
 
 
 def place(**fields: object) -> TextPlace:
