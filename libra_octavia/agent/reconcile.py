@@ -20,7 +20,7 @@ from libra_octavia.agent.devices import DeviceAway, DeviceRefused, Devices, Want
 from libra_octavia.agent.index import Index, index
 from libra_octavia.agent.octavia import Octavia, OctaviaAway
 from libra_octavia.errors import InventoryAway, LeaseLost
-from libra_octavia.inventory import Intent, Intents, Lease, Leases
+from libra_octavia.inventory import Intent, Intents, Lease, Leases, Operation
 from libra_octavia.objects import Unsupported
 from libra_octavia.objects.fields import plain
 from libra_octavia.translate import servable
@@ -152,9 +152,19 @@ class Reconciler:
             why = self._told(name, refused)
         # Whoever slept here must not report what another has changed since.
         self._leases.renew(lease)
+        if self._overtaken(lease, decision, seen):
+            # Octavia has put it into PENDING, or is about to: that call's report is the next one.
+            self._leases.postpone(lease, 0.0, seen=seen)
+            return
         if tree is not None and statuses:
             self._octavia.report(statuses)
         self._finish(lease, decision, found, why)
+
+    def _overtaken(self, lease: Lease, decision: Decision, seen: int) -> bool:
+        """Whether a call has come while nothing but a resync was served, which keeps none out."""
+        if any(intent.operation is not Operation.SYNC for intent in decision.serve):
+            return False
+        return any(intent.number > seen for intent in self._intents.of(lease.load_balancer_id))
 
     @staticmethod
     def _told(name: str, refused: Mapping[str, Unsupported]) -> str | None:

@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 
 from libra_common.jobs import JobClient, parse_server
 from libra_octavia.devices.certificates import Certificates
-from libra_octavia.inventory import Device, Devices
+from libra_octavia.inventory import Device, Devices, Intents
 from libra_octavia.inventory.tables import certificates, devices, intents, load_balancers, ports
 from tests.support import netns
 from tests.support.backends import HttpBackend
@@ -293,6 +293,25 @@ def shown_serial(cloud: OctaviaCloud, device: Device) -> str:
     with mine.context().wrap_socket(raw, server_hostname=device.amphora_id) as connection:
         found = connection.getpeercert() or {}
     return str(found["serialNumber"]).lower().lstrip("0")
+
+
+def test_what_is_as_it_should_be_costs_one_request(cloud: OctaviaCloud, whole: Whole) -> None:
+    def asked() -> list[str]:
+        (log,) = cloud.folder.glob("d/*/log/agent.log")
+        return [line for line in log.read_text().splitlines() if " /1.0/" in line]
+
+    before = asked()
+    # An agent that starts looks at all load balancers anew
+    (agent,) = cloud.agents
+    agent.stop()
+    agent.start()
+    until(lambda: len(asked()) > len(before), "the device is asked", 60)
+    until(lambda: Intents(cloud.database).of(whole.id) == (), "and all is as it should be", 60)
+    with Clients(whole.vip, {"one", "two"}) as clients:
+        pass
+    assert clients.failures == []
+    (one,) = asked()[len(before) :]
+    assert f"GET /1.0/loadbalancer/{whole.id}/haproxy" in one
 
 
 def test_no_secret_is_in_a_log(cloud: OctaviaCloud, whole: Whole) -> None:

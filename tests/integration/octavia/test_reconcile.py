@@ -13,6 +13,7 @@ from libra_octavia.agent.devices import DeviceRefused
 from libra_octavia.agent.octavia import Octavia, OctaviaAway, library
 from libra_octavia.agent.reconcile import Patience, Reconciler
 from libra_octavia.inventory import Database, Intents, Kind, Leases, Operation, Wish, migrate
+from libra_octavia.inventory.sync import sync_one
 from libra_octavia.translate import translate
 from tests.support.octavia_agent import StandIn
 from tests.support.octavia_sim import OctaviaSim
@@ -282,6 +283,24 @@ def test_what_is_asked_for_while_another_is_served_is_not_lost(bench: Bench) -> 
     assert list(bench.intents.due(10)) == ["lb"]
     bench.serve(OVER)
     assert bench.devices.replaced == ["lb"]
+
+
+def test_a_resync_says_nothing_of_what_is_being_deleted_meanwhile(bench: Bench) -> None:
+    # Given a resync, during which somebody deletes the load balancer
+    def deleted(_: str) -> None:
+        bench.devices.before = lambda _: None
+        bench.octavia.call("cascade", 7)
+        bench.octavia.commit()
+
+    bench.devices.before = deleted
+    sync_one(bench.database, "lb")
+    # When it has served what there was before
+    bench.serve()
+    # Then it does not call that ACTIVE which is PENDING_DELETE, and the delete is done next
+    assert bench.reports == []
+    assert bench.octavia.status["lb"] == "PENDING_DELETE"
+    bench.serve()
+    assert bench.reports[-1]["lb"] == "DELETED"
 
 
 def test_an_object_whose_pool_is_not_known_yet_finds_its_load_balancer(bench: Bench) -> None:
