@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from libra_common.roles import Role
 from libra_gate import rules
 from libra_gate.packets import REQUEST, RESPONSE, Kind, Packet, Reader, error, packet
 from libra_gate.talk import Link
@@ -89,7 +90,7 @@ class BinaryTalk:
 
     def _judge(self, asked: Packet) -> bool:
         """Whether a packet passes; if not, the client has been told."""
-        refusal = rules.refusal_of(self._link.who, asked)
+        refusal = rules.refusal_of(self._link.who, asked) or self._too_many(asked)
         if refusal is not None:
             self._refuse(asked, rules.CODE, refusal.reason)
             self._link.refused(asked.label, refusal.reason)
@@ -103,6 +104,14 @@ class BinaryTalk:
         self._link.passed(asked.label, job=rules.is_job(asked.kind))
         self._note(asked)
         return True
+
+    def _too_many(self, asked: Packet) -> rules.Refusal | None:
+        function = rules.function_of(asked)
+        if function is None or self._link.who.role is Role.OPERATOR:
+            return None
+        if self._link.may_take(function):
+            return None
+        return rules.Refusal("it takes the jobs of too many functions", ends=True)
 
     def _leave_out(self, asked: Packet) -> None:
         """Skip a packet over the limit, and say so to whoever waits for what was in it."""

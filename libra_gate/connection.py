@@ -129,7 +129,7 @@ class Connection(Wire):
             self._pause("connecting")
             self._reaching = asyncio.get_running_loop().create_task(self._reach())
         self._talk.feed(data)
-        self._work()
+        self.go_on()
 
     def let_go(self) -> None:
         """Hang up on gearmand too."""
@@ -172,6 +172,10 @@ class Connection(Wire):
         self._house.counters.bytes_out += len(data)
         self.say(data)
 
+    def may_take(self, function: bytes) -> bool:
+        """Whether the client has not taken jobs of too many functions."""
+        return self._house.shares.may_take(self._name, function)
+
     def passed(self, what: str, *, job: bool = False) -> None:
         """Count what is let through, and read more slowly where it is too much."""
         LOG.debug("%s sends %s", self._name, what)
@@ -191,10 +195,6 @@ class Connection(Wire):
         self._house.counters.too_large += 1
         self._house.say(self.who, what, f"{what} of {self._name} is too large: {size} bytes")
         self._throttle()
-
-    def go_on(self) -> None:
-        """Deal with what the client has said meanwhile."""
-        self._work()
 
     def end(self, reason: str) -> None:
         """End the connection once what was sent has gone out."""
@@ -249,7 +249,7 @@ class Connection(Wire):
             upstream.pause()
         self._unpause("connecting")
 
-    def _work(self) -> None:
+    def go_on(self) -> None:
         """Deal with what the client said, as far as it may go on now."""
         talk = self._talk
         if talk is None or self._working:
@@ -294,7 +294,7 @@ class Connection(Wire):
         self._pauses.discard(why)
         if self.leaving:
             return
-        self._work()
+        self.go_on()
         if not self._pauses:
             self.go_on_hearing()
             self.end_if_over()

@@ -1,9 +1,12 @@
-"""How much one name may have: connections at once, and packets in a second; pure."""
+"""How much one name may have: connections at once, packets in a second, functions; pure."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+
+MOST_FUNCTIONS = 64
+"""Functions that one name may ever take jobs of; gearmand forgets none that it heard of."""
 
 
 @dataclass(slots=True)
@@ -29,6 +32,7 @@ class Shares:
         self.rate = rate
         self._connections: Counter[str] = Counter()
         self._buckets: dict[str, Bucket] = {}
+        self._functions: dict[str, set[bytes]] = {}
 
     def enter(self, name: str) -> bool:
         """Count one more connection; False, and not counted, if the name has all it may have."""
@@ -50,3 +54,11 @@ class Shares:
         if bucket is None or bucket.rate != self.rate:
             bucket = self._buckets[name] = Bucket(self.rate, self.rate, now)
         return bucket.take(now)
+
+    def may_take(self, name: str, function: bytes) -> bool:
+        """Whether a name may take jobs of one more function; it is remembered for good."""
+        known = self._functions.setdefault(name, set())
+        if function not in known and len(known) >= MOST_FUNCTIONS:
+            return False
+        known.add(function)
+        return True

@@ -120,6 +120,13 @@ def submits_to(who: Identity, function: bytes) -> bool:
             return False
 
 
+def function_of(packet: Packet) -> bytes | None:
+    """Give the function that a packet registers for, None where it registers for none."""
+    if packet.kind not in {Kind.CAN_DO, Kind.CAN_DO_TIMEOUT}:
+        return None
+    return packet.head.partition(b"\0")[0]
+
+
 def is_job(kind: int) -> bool:
     """Whether a packet of this kind submits a job."""
     return kind in _SUBMITTING

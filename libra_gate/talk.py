@@ -24,6 +24,9 @@ class Link(Protocol):
     def to_client(self, data: bytes) -> None:
         """Send to the client."""
 
+    def may_take(self, function: bytes) -> bool:
+        """Whether the client has not taken jobs of too many functions."""
+
     def passed(self, what: str, *, job: bool = False) -> None:
         """Count what is let through."""
 

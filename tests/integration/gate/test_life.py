@@ -341,11 +341,13 @@ def test_a_gate_that_was_killed_is_started_again(
     assert client.submit("web-1", b"ab", timeout=20) == b"ba"
 
 
-def test_two_addresses_are_listened_on(papers: Papers, gearmand: Gearmand) -> None:
-    port, other = free_port(), free_port("::1")
-    papers.server(addresses=["127.0.0.1", "::1"])
-    gate = Gate(papers, gearmand, bind=f"127.0.0.1:{port}, [::1]:{other}")
-    gate.port = port
+def test_several_addresses_are_listened_on_and_any_means_both_families(
+    papers: Papers, gearmand: Gearmand
+) -> None:
+    four, six, both = free_port(), free_port("::1"), free_port()
+    bind = f"127.0.0.1:{four}, [::1]:{six}, [::]:{both}"
+    gate = Gate(papers, gearmand, bind=bind)
+    gate.port = four
     with gate:
-        for host, number in (("127.0.0.1", port), ("::1", other)):
-            socket.create_connection((host, number), timeout=5).close()
+        for host, port in (("127.0.0.1", four), ("::1", six), ("127.0.0.1", both), ("::1", both)):
+            socket.create_connection((host, port), timeout=5).close()

@@ -16,7 +16,7 @@ from libra_common.authority import Authority
 from libra_common.errors import SettingsError
 from libra_common.roles import Identity, NoIdentity, Role
 from libra_gate.counters import Counters
-from libra_gate.limits import Shares
+from libra_gate.limits import MOST_FUNCTIONS, Shares
 from libra_gate.patience import Patience
 from libra_gate.tls import TlsStream, server_context
 from libra_gate.trust import peer_of, read_trust
@@ -52,6 +52,18 @@ def test_names_are_counted_apart_and_forgotten_when_they_are_gone() -> None:
     for name in ("a", "a", "b"):
         shares.leave(name)
     assert shares.enter("a")
+
+
+def test_a_name_takes_jobs_of_some_functions_and_no_more_even_if_it_comes_again() -> None:
+    shares = Shares(most=2, rate=1.0)
+    names = [b"web-1/%d" % number for number in range(MOST_FUNCTIONS + 10)]
+    shares.enter("a")
+    assert [shares.may_take("a", name) for name in names].count(True) == MOST_FUNCTIONS
+    shares.leave("a")
+    shares.enter("a")
+    assert shares.may_take("a", names[0])
+    assert not shares.may_take("a", names[-1])
+    assert shares.may_take("b", names[-1])
 
 
 def test_patience_is_for_the_first_packet_the_rest_of_one_and_reading() -> None:

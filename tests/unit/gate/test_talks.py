@@ -45,6 +45,9 @@ class FakeLink:
     def to_client(self, data: bytes) -> None:
         self.client += data
 
+    def may_take(self, function: bytes) -> bool:
+        return function != b"web-1/one-too-many"
+
     def passed(self, what: str, *, job: bool = False) -> None:
         self.told.append(f"passed {what}{job:d}")
 
@@ -173,6 +176,8 @@ def test_a_refused_registration_ends_and_a_refused_job_does_not() -> None:
     for data, ends in (
         (request(Kind.CAN_DO, b"web-2"), True),
         (request(Kind.SET_CLIENT_ID, b"web-2/1"), True),
+        (request(Kind.CAN_DO, b"web-1/one-too-many"), True),
+        (request(Kind.CAN_DO_TIMEOUT, b"web-1/one-too-many", b"5"), True),
         (request(Kind.SUBMIT_JOB, b"web-1", b"u", b""), False),
     ):
         link, one = talk(NODE)
