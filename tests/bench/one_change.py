@@ -1,21 +1,27 @@
-"""Figure 1: one member added, removed or re-weighted, until a client has the proof."""
+"""Figure 1: one member added, removed or re-weighted, until a client has the proof.
+
+Each change comes after a pause, as a user's does. For Libra two more are kept, which say where
+its time goes: changes in a row, and a question that changes nothing at the same pace.
+"""
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 from tests.bench.bench import Bench, note, save
 from tests.bench.members import Wanted
 from tests.bench.proof import not_seen, seen, weighs
 from tests.bench.summary import Goal, Row, row
-from tests.bench.systems import System
-from tests.bench.timing import median, percentile
+from tests.bench.systems import Libra, System
+from tests.bench.timing import median, milliseconds, percentile
 
 _KINDS = ("added", "removed", "re-weighted")
 
-Times = dict[str, dict[str, list[float]]]
+Kinds = dict[str, list[float]]
+Times = dict[str, Kinds]
 
 
 def measure(bench: Bench) -> list[Row]:
@@ -64,9 +70,17 @@ def _one_round(bench: Bench, system: System, times: Times) -> None:
         timed("removed", three)
         timed("re-weighted", heavy)
         timed("re-weighted", three)
+        if isinstance(system, Libra):
+            _where_its_time_goes(system, (heavy, three), times[system.name])
     except (AssertionError, OSError) as error:
         note(f"  {system.name}: {error}")
         times[system.name]["failed"].append(1.0)
+
+
+def _where_its_time_goes(system: Libra, weights: Sequence[Wanted], times: Kinds) -> None:
+    times["DISCOVER, told"].append(milliseconds(lambda: system.node.do("DISCOVER")))
+    for wanted in (*weights, *weights):
+        times["in a row, told"].append(milliseconds(lambda wanted=wanted: system.apply(wanted)))  # type: ignore[misc]
 
 
 def _report(times: Times) -> dict[str, Any]:

@@ -63,7 +63,13 @@ class Libra(System):
 
     def __init__(self, folder: Path, *, server: str, **settings: Any) -> None:
         super().__init__(folder)
-        self.node = Node(folder=self.folder, servers=[server], name=f"n{self.port}", **settings)
+        self.node = Node(
+            folder=self.folder,
+            servers=[server],
+            name=f"n{self.port}",
+            log_level="info",  # as it is installed
+            **settings,
+        )
 
     def start(self, wanted: Wanted) -> None:
         self.node.start()

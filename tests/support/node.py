@@ -40,6 +40,7 @@ class Node:
         prefix: Sequence[str] = (),
         module: Sequence[str] = ("libra_worker.main",),
         archive: Mapping[str, object] | None = None,
+        log_level: str = "debug",
         **worker_haproxy: object,
     ) -> None:
         self.folder = folder
@@ -53,6 +54,7 @@ class Node:
         self.process: subprocess.Popen[bytes] | None = None
         self.config = folder / "libra.cfg"
         self.log = folder / "log"
+        self._log_level = log_level
         self.state_dir = folder / "state"
         self.run_dir = folder / "run"
         self._archive = {"allow_http": True, **(archive or {})}
@@ -65,7 +67,7 @@ class Node:
         _let_haproxy_through(self.folder)
         lines = [
             "[DEFAULT]",
-            "log_level = debug",
+            f"log_level = {self._log_level}",
             f"log_file = {self.log}",
             "[gearman]",
             f"servers = {','.join(self.servers)}",
