@@ -315,3 +315,9 @@ def test_usages_are_told_apart_in_the_list(authority: Authority) -> None:
     for usage in Usage:
         authority.issue(name="a", dns=["a.example"], usage=usage)
     assert {one.usage for one in authority.issued()} == set(Usage)
+
+
+@pytest.mark.parametrize("module", ["libra_worker.main", "libra_common.jobs.proof"])
+def test_a_plain_node_needs_nothing_of_it(module: str) -> None:
+    script = f"import sys, {module}; sys.exit('cryptography' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
