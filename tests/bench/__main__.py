@@ -21,8 +21,10 @@ from tests.bench import (
     latency,
     one_change,
     plots,
+    provider,
     report,
     sizes,
+    status,
     under_load,
 )
 from tests.bench.bench import RESULTS, note, prepared
@@ -40,6 +42,8 @@ FIGURES = {
     "10": agents,
     "11": devices,
     "12": gate,
+    "13": provider,
+    "14": status,
 }
 
 
