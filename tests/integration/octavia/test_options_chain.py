@@ -19,7 +19,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 PROVED = list({option.proof: option for option in OPTIONS if option.proof}.values())
 REFUSED = list(
     {
-        (option.kind, str(option.refusal.fields)): option for option in OPTIONS if option.refusal
+        (option.kind, str(option.refusal.fields)): option
+        for option in OPTIONS
+        if option.refusal and not option.refusal.late
     }.values()
 )
 
@@ -48,7 +50,7 @@ def test_an_option_serves_what_it_should_and_nothing_else(
 
 @pytest.fixture(scope="module")
 def places(cloud: OctaviaCloud) -> Iterator[dict[str, tuple[str, dict[str, Any]]]]:
-    """By kinds of objects, where one can be made or is, and with which fields at the least."""
+    """By kinds of objects, where one can be made, and with which fields at the least."""
     made = cloud.balancer()
     front = cloud.create("listeners", loadbalancer_id=made["id"], protocol="HTTP", protocol_port=80)
     behind = cloud.create(
@@ -61,7 +63,6 @@ def places(cloud: OctaviaCloud) -> Iterator[dict[str, tuple[str, dict[str, Any]]
     monitor = {"pool_id": behind["id"], "type": "HTTP", "delay": 5, "timeout": 3, "max_retries": 2}
     rule = {"type": "PATH", "compare_type": "EQUAL_TO", "value": "/"}
     yield {
-        "load balancer": (f"loadbalancers/{made['id']}", {}),
         "listener": ("listeners", listener),
         "pool": ("pools", pool),
         "member": (f"pools/{behind['id']}/members", member),
@@ -81,14 +82,11 @@ def test_a_wrong_value_is_refused_by_name_before_anything_is_stored(
 ) -> None:
     assert option.refusal is not None
     path, fields = places[option.kind]
-    whole = option.kind == "load balancer"  # which is there: it is changed
-    collection = path.split("/")[0] if whole else path.rpartition("/")[2]
+    collection = path.rpartition("/")[2]
     one = _ONE.get(collection, collection[:-1])
     before = cloud.api.call("GET", path)
     with pytest.raises(Refused) as caught:
-        cloud.api.call(
-            "PUT" if whole else "POST", path, {one: {**fields, **option.refusal.fields}}
-        )
+        cloud.api.call("POST", path, {one: {**fields, **option.refusal.fields}})
     if option.refusal.by == "Libra":
         assert caught.value.status == 501
         assert re.search(option.refusal.why, caught.value.fault), caught.value.fault
@@ -99,3 +97,18 @@ def test_a_wrong_value_is_refused_by_name_before_anything_is_stored(
     assert cloud.pending() == []
     with cloud.database.read() as connection:
         assert connection.execute(intents.select()).all() == []
+
+
+@pytest.mark.parametrize(
+    "option", [one for one in OPTIONS if one.refusal and one.refusal.late], ids=str
+)
+def test_what_octavia_hides_from_drivers_is_an_error_with_its_reason(
+    option: Option, cloud: OctaviaCloud
+) -> None:
+    assert option.refusal is not None
+    made = cloud.balancer(settle=False, **option.refusal.fields)
+    assert cloud.api.settled(f"loadbalancers/{made['id']}") == "ERROR"
+    said = [line for line in cloud.said().splitlines() if made["id"] in line and "ERROR" in line]
+    assert any(option.refusal.why in line for line in said)
+    assert cloud.devices() == []
+    cloud.delete(f"loadbalancers/{made['id']}", "?cascade=true")

@@ -25,23 +25,21 @@ def admin_state_up(stage: Stage) -> None:
         stage.get()
 
 
-unserved(
-    KIND,
-    "vip_sg_ids",
-    refusal=Refusal({"vip_sg_ids": ["a8a45cd9-b3b8-4a4e-a8cf-a9e0ea0b5ddf"]}, "vip_sg_ids"),
-    note=(
-        "the ports of devices are guarded by the pool manager's security groups. Octavia does not"
-        " tell a driver of it when a load balancer is made, which then is ERROR with this reason"
+for _name, _value, _note in (
+    (
+        "vip_sg_ids",
+        ["a8a45cd9-b3b8-4a4e-a8cf-a9e0ea0b5ddf"],
+        "the ports of devices are guarded by the pool manager's security groups",
     ),
-)
-unserved(
-    KIND,
-    "vip_qos_policy_id",
-    refusal=Refusal(
-        {"vip_qos_policy_id": "a8a45cd9-b3b8-4a4e-a8cf-a9e0ea0b5ddf"}, "vip_qos_policy_id"
+    (
+        "vip_qos_policy_id",
+        "a8a45cd9-b3b8-4a4e-a8cf-a9e0ea0b5ddf",
+        "the pool manager gives ports no QoS policy",
     ),
-    note=(
-        "the pool manager gives ports no QoS policy. Octavia does not tell a driver of it when a"
-        " load balancer is made, which then is ERROR with this reason"
-    ),
-)
+):
+    unserved(
+        KIND,
+        _name,
+        refusal=Refusal({_name: _value}, _name, late=True),
+        note=f"{_note}; a load balancer that has one is ERROR, since Octavia hides it from drivers",
+    )

@@ -70,9 +70,7 @@ def protocol_https(stage: Stage) -> None:
     "protocol PROMETHEUS",
     passes="GET /metrics: the metrics of the load balancer in Octavia's words",
     fails="a request from an address that is not allowed: closed",
-    refusal=Refusal(
-        {"protocol": "PROMETHEUS", "hsts_max_age": 10, "insert_headers": {}}, by="Octavia"
-    ),
+    refusal=Refusal({"protocol": "PROMETHEUS", "hsts_max_age": 10}, by="Octavia"),
 )
 def protocol_prometheus(stage: Stage) -> None:
     stage.serve(

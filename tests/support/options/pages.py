@@ -65,7 +65,8 @@ def _refused(refusal: Refusal | None) -> str:
         f"{name} = {json.dumps(value, ensure_ascii=False)}"
         for name, value in refusal.fields.items()
     )
-    return f"`{said}` by {refusal.by}".replace("|", "\\|")
+    how = "by ERROR" if refusal.late else f"by {refusal.by}"
+    return f"`{said}` {how}".replace("|", "\\|")
 
 
 def _matrix(name: str) -> str:

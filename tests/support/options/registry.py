@@ -18,12 +18,14 @@ KINDS = ("load balancer", "listener", "L7 policy", "L7 rule", "pool", "member", 
 class Refusal:
     """A value that is refused when it is asked for: the fields of the object, and who refuses.
 
-    `by` is "Libra" (501, by name) or "Octavia" (its own API, 400), which Libra never sees.
+    `by` is "Libra" (501, by name) or "Octavia" (its own API, 400), which Libra never sees. What
+    Octavia hides from its drivers is `late`: the object is ERROR once the agent has seen it.
     """
 
     fields: dict[str, Any]
     why: str = ""
     by: str = "Libra"
+    late: bool = False
 
 
 @dataclass(frozen=True)
