@@ -70,15 +70,22 @@ def redirect_to_pool(stage: Stage) -> None:
     ),
 )
 def redirect_to_url(stage: Stage) -> None:
-    for url in (
+    urls = (
         "https://www.example.org/a%20b?x=%41&y='$1'#fragment",
         "http://[2001:db8::1]:8080/~a;b=(c),*!",
-        "http://www.example.org/${HOME}%5Benv(HOME)%5D".replace("{", "%7B").replace("}", "%7D"),
-    ):
-        serve(stage, policy("REDIRECT_TO_URL", path("/go"), redirect_url=url))
-        found = stage.get("/go/away?q=1")
+        "http://www.example.org/$HOME%5Benv(HOME)%5D",
+    )
+    serve(
+        stage,
+        *(
+            policy("REDIRECT_TO_URL", path(f"/go{number}"), redirect_url=url)
+            for number, url in enumerate(urls)
+        ),
+    )
+    for number, url in enumerate(urls):
+        found = stage.get(f"/go{number}/away?q=1")
         assert (found.status, found.headers["Location"]) == (302, url)
-        assert stage.get("/stay").body == b"default"
+    assert stage.get("/stay").body == b"default"
 
 
 @served(
