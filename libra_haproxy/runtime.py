@@ -28,7 +28,6 @@ from libra_haproxy.readings import (
     parse_processes,
     parse_servers,
     parse_snapshot,
-    parse_stat,
 )
 
 ANSWER_SECONDS = 4.0
@@ -208,10 +207,6 @@ class Worker:
         return "; ".join(
             said for line in lines for said in self.ask(line).splitlines() if said.strip()
         )
-
-    def _stat(self, what: str) -> Sequence[dict[str, str]]:
-        """Rows of `show stat`, by column name, never by position."""
-        return parse_stat(self.ask(f"show stat {what}"))
 
 
 class Master:

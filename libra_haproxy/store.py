@@ -202,9 +202,10 @@ class Store:
 
     def erase(self) -> None:
         """Remove every file of a load balancer that is no more; the stored state stays."""
-        for path in (self.config, _good(self.config), _good(self._state), _new(self.config)):
+        self.discard()
+        for path in (self.config, _good(self.config), _good(self._state)):
             path.unlink(missing_ok=True)
-        for path in (self.ledger, self._history, _new(self._history)):
+        for path in (self.ledger, self._history):
             path.unlink(missing_ok=True)
         self.config.with_name(reports.NAME).unlink(missing_ok=True)
         self._sync()

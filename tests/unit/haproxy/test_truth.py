@@ -133,6 +133,16 @@ def test_a_disk_that_fails_while_haproxy_changes_takes_the_change_back(
     assert "port=1," in (store.text() or "")
 
 
+def test_a_disk_that_fails_at_the_first_change_leaves_nothing(
+    service: FakeService, store: FailingStore, tmp_path: Path
+) -> None:
+    truth = Truth(store=store, service=service, afterwards=Afterwards())  # type: ignore[arg-type]
+    store.fails = True
+    with pytest.raises(DiskError):
+        truth.change(state(1))
+    assert (truth.state.model, service.serving, list(tmp_path.iterdir())) == (None, None, [])
+
+
 def test_a_haproxy_that_refuses_takes_the_change_back(
     truth: Truth, service: FakeService, store: FailingStore
 ) -> None:
