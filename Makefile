@@ -71,7 +71,8 @@ install:
 	install -D -m 644 -t $(DESTDIR)/usr/lib/sysusers.d etc/sysusers.d/*
 	install -D -m 644 -t $(DESTDIR)/usr/lib/tmpfiles.d etc/tmpfiles.d/*
 	install -D -m 644 -t $(DESTDIR)/usr/lib/sysctl.d etc/sysctl.d/*
-	install -D -m 644 -t $(DESTDIR)/usr/share/doc/libra README.md CHANGELOG.md docs/*
+	install -D -m 644 -t $(DESTDIR)/usr/share/doc/libra README.md CHANGELOG.md docs/*.md docs/*.json
+	install -D -m 644 -t $(DESTDIR)/usr/share/doc/libra/octavia-features docs/octavia-features/*
 
 clean:
 	rm -rf .venv .venv-octavia .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
