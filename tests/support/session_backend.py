@@ -16,8 +16,8 @@ class SessionBackend(HttpBackend):
         handler: Any = self._server.RequestHandlerClass
         backend = self
 
-        def answer(self: Any, body: bytes) -> None:
-            self.send_response(200)
+        def answer(self: Any, body: bytes, status: int = 200) -> None:
+            self.send_response(status)
             if "Cookie" not in self.headers:
                 backend._sessions += 1
                 self.send_header("Set-Cookie", f"sid={name}{backend._sessions}")

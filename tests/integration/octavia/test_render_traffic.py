@@ -18,6 +18,7 @@ from tests.support.backends import EchoBackend, HttpBackend
 from tests.support.haproxies import HAPROXIES, Haproxy
 from tests.support.octavia_trees import monitor
 from tests.support.ports import free_port
+from tests.support.session_backend import SessionBackend
 from tests.support.traffic import bodies, get, refused
 from tests.support.tree_server import TreeServer, member_of
 from tests.support.wait import until
@@ -334,24 +335,3 @@ def test_a_listener_that_is_removed_is_refused_at_once(
     server.change({"protocol_port": other}, members)
     assert refused(server.port)
     assert get(other).body == b"one"
-
-
-class SessionBackend(HttpBackend):
-    """Gives each client that has none a session of its own."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self._sessions = 0
-        handler: Any = self._server.RequestHandlerClass
-        backend = self
-
-        def answer(self: Any, body: bytes) -> None:
-            self.send_response(200)
-            if "Cookie" not in self.headers:
-                backend._sessions += 1
-                self.send_header("Set-Cookie", f"sid={name}{backend._sessions}")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        handler._answer = answer
