@@ -23,7 +23,7 @@ from libra_amphora.gate import Gate
 from libra_amphora.keepalived import Keepalived
 from libra_amphora.plugged import ACTIVE_STANDBY, SINGLE, Home, IPAddress, Plugged
 from libra_amphora.topology_store import Intent, TopologyStore, Wish
-from libra_amphora.vrrp_pair import ADVERT_SECONDS, Pair, render
+from libra_amphora.vrrp_pair import ADVERT_SECONDS, Pair, calmed, render
 from libra_common.crash import crash_point
 from libra_common.errors import LibraError
 
@@ -167,18 +167,15 @@ class Topology:
         interface = self._network.interface_towards(wish.ha_ip)
         pair = Pair(role=wish.role, ha_ip=wish.ha_ip, secret=secret)
         mark = secrets.token_hex(8)
-        taking, calm = (
-            _marked(mark)
-            + render(
-                pair,
-                interface=interface,
-                home=self._home(wish.ha_ip),
-                source=self._source(wish.ha_ip, interface),
-                preempt=preempt,
-            ).encode()
+        text = render(
+            pair,
+            interface=interface,
+            home=self._home(wish.ha_ip),
+            source=self._source(wish.ha_ip, interface),
             # The active one takes the address from a standby that was there first, this once.
-            for preempt in (wish.role == ACTIVE, False)
+            preempt=wish.role == ACTIVE,
         )
+        taking, calm = (_marked(mark) + one.encode() for one in (text, calmed(text)))
         self._store.save(self._wish, Intent(wish=wish, mark=mark))
         crash_point("topology_intended")
         self._keepalived.upload(taking)
@@ -219,7 +216,8 @@ class Topology:
         LOG.warning("a change of topology was cut short: it is %s", settled.topology)
         if settled.topology != ACTIVE_STANDBY or (settled is wish and not wish.paired):
             self._keepalived.forget()
-        elif there:
+        elif text is not None and there:
+            self._keepalived.upload(calmed(text.decode()).encode())
             self._keepalived.take_up()
         self._keep(settled)
 

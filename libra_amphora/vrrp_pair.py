@@ -88,6 +88,13 @@ def render(
     )
 
 
+def calmed(text: str) -> str:
+    """A configuration that `render` made, with `preempt` or not, as it is without."""
+    if "    nopreempt\n" in text:
+        return text
+    return text.replace("    accept\n", "    nopreempt\n    accept\n", 1)
+
+
 def _way_out(home: Home | None, interface: str) -> list[str]:
     if home is None:
         return []

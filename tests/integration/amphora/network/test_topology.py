@@ -163,6 +163,7 @@ def test_agent_killed_while_it_is_paired_ends_up_paired(pair: AgentPair, place: 
     assert topology(node)["topology"] == "ACTIVE-STANDBY"
     wait.until(lambda: pair.holders() == [0, 1], "it has the address", 30)
     assert keepalived(node)
+    assert "nopreempt" in (node.run_dir / "vrrp/keepalived.conf").read_text()
     assert call(node, "PUT", "/1.0/vrrp/stop")[0] == 202
     assert pair.holders() == [1]
 
