@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -107,12 +107,15 @@ class Octavia:
         return self.owner(above, str(plain(found)[field]))
 
     def report(self, statuses: Statuses) -> None:
-        """Tell the statuses of objects; all in one call, which takes the load balancer last."""
-        self._ask(
-            lambda octavia: octavia.update_loadbalancer_status(
-                {section: [dict(row) for row in rows] for section, rows in statuses.items()}
-            )
-        )
+        """Tell the statuses of objects, what is in others before these, the load balancer last.
+
+        A small load balancer is told in one call. What is told twice does no harm.
+        """
+        for part in parts_of(statuses):
+            self._tell(part)
+
+    def _tell(self, part: dict[str, list[dict[str, str]]]) -> None:
+        self._ask(lambda octavia: octavia.update_loadbalancer_status(part))
 
     def count(self, listeners: Sequence[Mapping[str, Any]]) -> None:
         """Tell the totals of listeners, of any load balancers, in one call."""
@@ -136,6 +139,25 @@ class Octavia:
             raise OctaviaAway(f"Octavia's driver-agent: {error.__cause__ or error}") from error
         except OSError as error:
             raise OctaviaAway(f"Octavia's driver-agent: {error}") from error
+
+
+MOST_AT_ONCE = 50
+"""Objects in one report. Octavia's driver-agent writes them one by one, and may take 30 seconds."""
+
+_FROM_BELOW = (
+    *(constants.MEMBERS, constants.HEALTHMONITORS, constants.POOLS, constants.L7RULES),
+    *(constants.L7POLICIES, constants.LISTENERS, constants.LOADBALANCERS),
+)
+
+
+def parts_of(statuses: Statuses) -> Iterator[dict[str, list[dict[str, str]]]]:
+    """A report in parts that Octavia can take at once, in the order of `Octavia.report`."""
+    rows = [(section, dict(row)) for section in _FROM_BELOW for row in statuses.get(section, ())]
+    for start in range(0, len(rows), MOST_AT_ONCE):
+        part: dict[str, list[dict[str, str]]] = {}
+        for section, row in rows[start : start + MOST_AT_ONCE]:
+            part.setdefault(section, []).append(row)
+        yield part
 
 
 _ABOVE = {

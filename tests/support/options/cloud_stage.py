@@ -35,7 +35,10 @@ class CloudStage(Stage):
         self._take_away()
         for name, secret in (secrets or {}).items():
             self._cloud.api.keep(name, secret)
-        made = self._cloud.balancer(**body)
+        # Octavia makes no graph with a pool that leaves these out (500).
+        unset = dict.fromkeys(("tls_ciphers", "tls_versions", "alpn_protocols"))
+        pools = [{**unset, **pool} for pool in body.get("pools", ())]
+        made = self._cloud.balancer(**{**body, "pools": pools})
         self._served = made["id"]
         self.host = made["vip_address"]
 
