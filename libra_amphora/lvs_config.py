@@ -63,11 +63,13 @@ class _Line:
 class LvsConfig:
     """A configuration that may run here, and what is in it.
 
-    `pool` is empty where there is none; `disabled` are members that get nothing; `enabled` is the
-    listener's own word; `checked` says whether members are. `text` is as it came.
+    `balancer` and `pool` are ids, empty where there is none; `disabled` are members that get
+    nothing; `enabled` is the listener's own word; `checked` says whether members are. `text` is
+    as it came.
     """
 
     text: str
+    balancer: str
     enabled: bool
     pool: str
     services: tuple[Service, ...]
@@ -140,6 +142,7 @@ class _Reader:
             raise self._refused(f"{self._path[-1]} is never closed")
         return LvsConfig(
             text=text,
+            balancer=self._about.get("Loadbalancer", ""),
             enabled=not any(kind == "Listener" for kind, _ in self._disabled),
             pool=self._about.get("Pool", "")
             or next((id_ for kind, id_ in self._disabled if kind == "Pool"), ""),

@@ -60,7 +60,7 @@ def snapshot(
         listeners.append(
             Listener(
                 id=view.id,
-                loadbalancer_id="",
+                loadbalancer_id=config.balancer or view.id,
                 type=_type(config),
                 status="OPEN" if serves else "",
                 traffic=counted,

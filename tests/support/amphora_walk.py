@@ -340,6 +340,7 @@ class Walk:
                 "tolopogy": "SINGLE",
                 "topology_status": "OK",
                 "listeners": [LISTENER],
+                "loadbalancers": [self.id],
                 "packages": Like(lambda value: any("haproxy" in package for package in value)),
             },
         )

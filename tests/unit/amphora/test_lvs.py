@@ -51,6 +51,7 @@ def test_listener_pool_and_members_are_found() -> None:
         id_: place(address, 5353) for id_, address in MEMBERS.items()
     }
     assert (config.pool, config.disabled, config.checked) == (POOL, ("off",), True)
+    assert config.balancer == "85e2111b-29c4-44be-94f3-e72045805801"
     assert config.enabled
     assert config.addresses == (ipaddress.ip_address("203.0.113.2"),)
 
@@ -245,6 +246,7 @@ def test_traffic_is_that_of_all_places_and_connections_are_those_of_now() -> Non
     found = lvs_report.snapshot([view()], table=table, traffic=traffic, total=lambda *all_: all_[2])
     (listener,) = found.listeners
     assert listener.status == "OPEN"
+    assert listener.loadbalancer_id == "85e2111b-29c4-44be-94f3-e72045805801"
     assert listener.traffic == Traffic(
         bytes_in=10, bytes_out=20, total_connections=30, connections=5
     )
