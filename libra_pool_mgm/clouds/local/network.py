@@ -28,6 +28,7 @@ DEVICE_LINK = "eth0"
 MTU = 1500
 """Of every link, in bytes."""
 
+_BRIDGE_MAC = "02:00:00:00:00:01"
 _LOOPBACK_INDEX = 1
 _NO_DAD = 0x02  # IFA_F_NODAD: addresses are given once, and a tentative one answers nobody
 _OWN_ANSWERS = (("arp_ignore", "1"), ("arp_announce", "2"))
@@ -48,7 +49,16 @@ def lay_out(outer: int, *, gateway: IPv4Address, devices: IPv4Network) -> None:
     with _netlink(outer) as netlink:
         netlink.link("set", index=_LOOPBACK_INDEX, state="up")
         with _present():
-            netlink.link("add", ifname=BRIDGE, kind="bridge", br_stp_state=0, br_forward_delay=0)
+            netlink.link(
+                "add",
+                ifname=BRIDGE,
+                kind="bridge",
+                # Else it is the lowest of its links', and everybody who knows it is cut off for
+                # seconds when a device comes or goes.
+                address=_BRIDGE_MAC,
+                br_stp_state=0,
+                br_forward_delay=0,
+            )
         bridge = _index(netlink, BRIDGE)
         with _present():
             netlink.addr("add", index=bridge, address=str(gateway), prefixlen=devices.prefixlen)
