@@ -31,7 +31,7 @@ HAPROXY_ROWS: tuple[Setting, ...] = (
     Setting(
         section="worker:haproxy",
         name="state_dir",
-        kind=values.FilePath(),
+        kind=values.PlainPath(),
         default="/var/lib/libra/worker",
         help="Where the load balancers are stored; what is here survives a reboot.",
         daemons=_NODE,
@@ -39,7 +39,7 @@ HAPROXY_ROWS: tuple[Setting, ...] = (
     Setting(
         section="worker:haproxy",
         name="run_dir",
-        kind=values.FilePath(
+        kind=values.PlainPath(
             max_bytes=_RUN_DIR_LIMIT, why="the paths of unix sockets must stay below 100 bytes"
         ),
         default="/run/libra/worker",
@@ -164,7 +164,7 @@ HAPROXY_ROWS: tuple[Setting, ...] = (
     Setting(
         section="worker:haproxy",
         name="syslog_socket",
-        kind=values.FilePath(),
+        kind=values.PlainPath(),
         default="/dev/log",
         help="The socket of the syslog that writes logfile; not used without one.",
         daemons=_NODE,

@@ -17,6 +17,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _HOST_NAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}")
 _NUMBERS_ONLY = re.compile(r"[0-9.]+")
 _SOCKET_PATH = 107  # bytes, unix(7)
+_PLAIN_PATH = re.compile(r"/[A-Za-z0-9_.,+@/-]*", re.ASCII)
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
 
@@ -192,6 +193,21 @@ class FilePath(Kind):
         """Say that it is a path, and its bound."""
         words = "path, may be empty" if self.optional else "path"
         return f"{words}, at most {self.max_bytes} bytes" if self.max_bytes else words
+
+
+class PlainPath(FilePath):
+    """A path that is written into HAProxy's configuration, with no character that means more."""
+
+    def parse(self, text: str) -> Path | None:
+        """Give the absolute path, None for an empty text where that is allowed."""
+        path = super().parse(text)
+        if path is not None and not _PLAIN_PATH.fullmatch(str(path)):
+            raise ValueError("may have letters, digits and _ . , + @ / - only")
+        return path
+
+    def describe(self) -> str:
+        """Say which characters it may have."""
+        return f"{super().describe()}, of letters, digits and _ . , + @ / -"
 
 
 class Endpoint(Kind):

@@ -367,6 +367,8 @@ def texts_of(kind: values.Kind) -> st.SearchStrategy[str]:
             return st.sampled_from(["true", "false"])
         case values.Choice():
             return st.sampled_from(kind.words)
+        case values.PlainPath():
+            return st.sampled_from(["/run/x-1", "/srv/a.b_c,d@e+f"])
         case values.FilePath():
             return _paths if kind.max_bytes == 0 else st.just('/run/"x y"')
         case values.Moment():
@@ -449,6 +451,13 @@ def test_a_secret_is_neither_printed_nor_quoted_in_a_fault(
     # Then the value is in neither
     assert "name = ***\n" in printed
     assert "hunter2" not in printed + fault
+
+
+@pytest.mark.parametrize("path", ["/var/a=b", "/var/a b", '/var/"a"', "/var/a#b", "/var/ü"])
+def test_a_path_that_haproxy_would_read_otherwise_is_refused(path: str) -> None:
+    (fault,) = faults_of("--haproxy-state-dir", path)
+    assert "[worker:haproxy] state_dir" in fault
+    assert "letters, digits" in fault
 
 
 def test_settings_cannot_be_changed_once_loaded() -> None:
