@@ -88,12 +88,12 @@ def test_a_list_may_be_written_over_several_lines(tmp_path: Path) -> None:
 
 
 def test_dollar_names_another_setting_and_double_dollar_is_a_dollar(tmp_path: Path) -> None:
-    text = "[worker:haproxy]\nstate_dir = /srv\nlog_dir = $state_dir/log\nrun_dir = /a$$b\n"
+    text = "[worker:haproxy]\nhaproxy = /srv\nlog_dir = $haproxy/log\nlogfile = /a$$b\n"
     found = load(["--config-file", written(tmp_path, text)], prog=PROG)
     assert found.haproxy.log_dir == Path("/srv/log")
-    assert found.haproxy.run_dir == Path("/a$b")
+    assert found.haproxy.logfile == Path("/a$b")
     # An option is taken literally, and is seen by what refers to it.
-    argv = ["--config-file", str(tmp_path / "libra.cfg"), "--haproxy-state-dir", "/x$y"]
+    argv = ["--config-file", str(tmp_path / "libra.cfg"), "--haproxy", "/x$y"]
     assert load(argv, prog=PROG).haproxy.log_dir == Path("/x$y/log")
 
 
