@@ -136,8 +136,8 @@ def test_the_gates_certificates_are_made_by_its_pages_commands(machine: Machine)
 
 def test_the_operators_commands_run_and_a_node_is_what_was_saved_of_it(machine: Machine) -> None:
     # Given a node that serves / When all of the page is done / Then it serves as before
-    node(machine)
     backends(machine)
+    node(machine)
     words = {"NODE": "web-1", "RUN_DIR": "/run/libra/worker"}
     follow(machine, "operations.md", **words)
     assert serves(machine)
