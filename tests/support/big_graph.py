@@ -94,9 +94,9 @@ class BigGraph:
             self._monitor,
         ]
         path = self._chance.choice(kinds)()
-        status = self._cloud.api.settled(path, 120)
+        status = self._cloud.api.settled(path, 400)
         assert status in ("ACTIVE", "DELETED"), f"{path} is {status}\n{self._cloud.said()}"
-        assert self._cloud.api.settled(f"loadbalancers/{self.id}", 120) == "ACTIVE"
+        assert self._cloud.api.settled(f"loadbalancers/{self.id}", 400) == "ACTIVE"
         return path
 
     def _put(self, path: str, one: str, **fields: Any) -> str:
@@ -179,8 +179,8 @@ class BigGraph:
 
     def _monitor(self) -> str:
         pool = self._chance.choice(self._pools)
-        monitor = (self._cloud.api.show(f"pools/{pool}") or {})["healthmonitor_id"]
-        if monitor is None:
+        monitor = (self._cloud.api.show(f"pools/{pool}") or {}).get("healthmonitor_id")
+        if not monitor:
             fields = {"type": "HTTP", "delay": 5, "timeout": 3, "max_retries": 1}
             return self._post("healthmonitors", "healthmonitor", pool_id=pool, **fields)
         self._cloud.api.call("DELETE", f"healthmonitors/{monitor}")

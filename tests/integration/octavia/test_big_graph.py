@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +13,10 @@ from tests.support.big_graph import LISTENERS, POLICIES, POOLS, BigGraph, body
 from tests.support.octavia_cloud import OctaviaCloud
 from tests.support.wait import until
 
-pytestmark = pytest.mark.timeout(7200)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(4 * 3600)]
+
+CHANGES = int(os.environ.get("LIBRA_CHANGES", "50"))
+"""How many; a change of so big a load balancer takes a real Octavia on SQLite up to a minute."""
 
 
 @pytest.fixture
@@ -50,13 +54,12 @@ class Clients:
             time.sleep(0.02)
 
 
-@pytest.mark.parametrize("changes", [50, pytest.param(1000, marks=pytest.mark.slow)])
-def test_random_changes_are_served_and_reported_and_lose_no_request(
-    cloud: OctaviaCloud, changes: int
-) -> None:
+def test_random_changes_are_served_and_reported_and_lose_no_request(cloud: OctaviaCloud) -> None:
     # Given all of it made by one call
     webs = cloud.members(*(f"m{number}" for number in range(10)))
-    graph = BigGraph(cloud, cloud.balancer(**body(webs)), seed=9)
+    made = cloud.balancer(settle=False, **body(webs))
+    assert cloud.api.settled(f"loadbalancers/{made['id']}", 400) == "ACTIVE", cloud.said()
+    graph = BigGraph(cloud, cloud.api.show(f"loadbalancers/{made['id']}") or {}, seed=9)
     kinds = (("listeners", LISTENERS), ("pools", POOLS), ("l7policies", LISTENERS * POLICIES))
     for kind, count in kinds:
         found = cloud.api.call("GET", kind)[kind]
@@ -66,11 +69,11 @@ def test_random_changes_are_served_and_reported_and_lose_no_request(
         for _ in range(LISTENERS):
             graph.look()
         # When it is changed again and again
-        for number in range(changes):
+        for number in range(CHANGES):
             path = graph.change()
             assert clients.failures == [], f"after {number} changes, the last of {path}"
             # Then what the API shows is served
             if number % 5 == 0:
                 graph.look()
     assert cloud.pending() == []
-    assert clients.answers > changes
+    assert clients.answers > CHANGES
