@@ -148,7 +148,9 @@ class Reconciler:
             LOG.error("load balancer %s: what was asked for cannot be done: %s", name, why)
             statuses = report.failed(decision, found)
         else:
-            statuses = report.done(decision, found, refused=refused)
+            resync = any(intent.operation is Operation.SYNC for intent in decision.serve)
+            whole = resync or lease.troubled
+            statuses = report.done(decision, found, refused=refused, whole=whole)
             why = self._told(name, refused)
         # Whoever slept here must not report what another has changed since.
         self._leases.renew(lease)

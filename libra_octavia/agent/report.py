@@ -1,8 +1,9 @@
 """The words for Octavia when something was done or cannot be done. Pure.
 
 Octavia's API puts the load balancer, its listeners and more into PENDING_UPDATE with the object
-that it changes, and lets nobody change anything until each has another status. So every object of
-the tree is reported, each time.
+that it changes, and lets nobody change anything until each has another status (provider driver
+guide, "Provisioning status"). So these are reported each time; all else is only where something was
+wrong before, since Octavia writes down what it is told one by one, some 20 ms each.
 """
 
 from __future__ import annotations
@@ -35,9 +36,12 @@ _ONLINE, _OFFLINE, _NO_MONITOR = (
 )
 
 
-def done(decision: Decision, found: Index, *, refused: Collection[str] = ()) -> Statuses:
-    """What was asked for is in force: all of the tree is ACTIVE, and what went is DELETED.
+def done(
+    decision: Decision, found: Index, *, refused: Collection[str] = (), whole: bool = True
+) -> Statuses:
+    """What was asked for is in force and ACTIVE, and what went is DELETED.
 
+    With `whole` every object of the tree is told; else those that may be PENDING or that changed.
     The `refused` objects cannot be served and are ERROR with all in them, though all else is.
     """
     not_served = {below for name in refused for below in found.with_all_below(name)}
@@ -48,7 +52,25 @@ def done(decision: Decision, found: Index, *, refused: Collection[str] = ()) -> 
         return str(constants.ERROR if name in not_served else constants.ACTIVE)
 
     served = set(_touched(decision, found)) - decision.without - not_served
-    return _statuses(found, {name: word(name) for name in found.objects}, operating=served)
+    told = found.objects if whole or not_served else _may_be_pending(decision, found)
+    return _statuses(found, {name: word(name) for name in told}, operating=served)
+
+
+_ALWAYS_PENDING = (Kind.LOAD_BALANCER, Kind.LISTENER, Kind.POOL)
+"""Few, and in one or another way PENDING with whatever is in them."""
+
+
+def _may_be_pending(decision: Decision, found: Index) -> list[str]:
+    """What was touched or goes, all that it is in, and every listener and pool."""
+    wanted = {*_touched(decision, found), *decision.without}
+    for name in tuple(wanted):
+        above = found.objects[name].above if name in found else None
+        while above is not None and above in found:
+            wanted.add(above)
+            above = found.objects[above].above
+    return [
+        name for name, one in found.objects.items() if name in wanted or one.kind in _ALWAYS_PENDING
+    ]
 
 
 def failed(decision: Decision, found: Index) -> Statuses:

@@ -31,12 +31,16 @@ from libra_octavia.inventory.tables import (
 
 @dataclass(frozen=True, kw_only=True)
 class Lease:
-    """The right to work on a load balancer; `attempts` counts failures in a row before it."""
+    """The right to work on a load balancer; `attempts` counts failures in a row before it.
+
+    `troubled` tells whether something was wrong when it was last worked on.
+    """
 
     load_balancer_id: str
     fence: int
     holder: str
     attempts: int
+    troubled: bool = True
 
 
 class Leases:
@@ -73,7 +77,7 @@ class Leases:
                 .values(holder=holder, fence=row.fence + 1, expires=now() + self._seconds)
             )
             taken = connection.execute(
-                select(row.fence, row.attempts).where(
+                select(row.fence, row.attempts, row.last_error).where(
                     row.id == load_balancer_id, row.holder == holder
                 )
             ).one_or_none()
@@ -84,6 +88,7 @@ class Leases:
             fence=taken.fence,
             holder=holder,
             attempts=taken.attempts,
+            troubled=taken.last_error is not None,
         )
 
     def release_dead(self) -> int:

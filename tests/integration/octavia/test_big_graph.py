@@ -15,8 +15,8 @@ from tests.support.wait import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(4 * 3600)]
 
-CHANGES = int(os.environ.get("LIBRA_CHANGES", "50"))
-"""How many; a change of so big a load balancer takes a real Octavia on SQLite up to a minute."""
+CHANGES = int(os.environ.get("LIBRA_CHANGES", "30"))
+"""How many; a change of so big a load balancer takes a real Octavia on SQLite some seconds."""
 
 
 @pytest.fixture

@@ -90,13 +90,13 @@ def test_a_tree_is_known_whole() -> None:
     assert index(None).objects == {}
 
 
-@given(operation=operations, target=objects)
+@given(operation=operations, target=objects, in_whole=st.booleans())
 def test_everything_that_a_call_left_pending_gets_its_word(
-    operation: Operation, target: tuple[Kind, str]
+    operation: Operation, target: tuple[Kind, str], in_whole: bool
 ) -> None:
     found = index(whole())
     decision = decide([intent(operation, *target)], found, commit_timeout=COMMIT)
-    done = words(report.done(decision, found))
+    done = words(report.done(decision, found, whole=in_whole))
     failed = words(report.failed(decision, found))
     pending = _PENDING[target]
     assert pending <= set(done)
@@ -273,6 +273,16 @@ def test_a_load_balancer_that_cannot_be_made_is_error_with_all_in_it() -> None:
         [intent(Operation.CREATE, Kind.LOAD_BALANCER, "lb")], found, commit_timeout=COMMIT
     )
     assert set(words(report.failed(decision, found)).values()) == {"ERROR"}
+
+
+def test_members_that_nobody_touched_are_told_only_where_something_was_wrong() -> None:
+    found = index(whole())
+    asked = intent(Operation.UPDATE, Kind.MEMBER, "m1")
+    decision = decide([asked], found, commit_timeout=COMMIT)
+    few = set(words(report.done(decision, found, whole=False)))
+    assert few == ALL - {"m2", "m3", "hm", "policy", "rule"}
+    assert set(words(report.done(decision, found, whole=True))) == ALL
+    assert set(words(report.done(decision, found, whole=False, refused={"m2"}))) == ALL
 
 
 def test_what_is_in_an_object_that_cannot_be_served_is_error_with_it() -> None:
