@@ -10,6 +10,8 @@ from libra_haproxy.errors import DiskError
 _SCRIPT = b"""\
 #!/bin/sh
 # HAProxy's external check: is the member there? Written by Libra at each start.
+# HAProxy gives its checks an empty PATH.
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 exec ping -q -n -c 1 -W 1 "$HAPROXY_SERVER_ADDR"
 """
 
