@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,9 @@ from tests.support.need import program
 from tests.support.wait import until
 
 ROOT = Path(__file__).resolve().parents[2]
+
+# The shell's own: a small machine has no procps.
+_KILL = ("bash", "-c", 'kill -KILL "$1"', "kill")
 
 # Runs as process 1: lays the tree over this machine's files, says so, and reaps what ends.
 _BOOT = r"""
@@ -148,7 +150,7 @@ class Machine:
         """What a power cut does to processes and to /run."""
         for process in self._path("/proc").iterdir():
             if process.name.isdecimal() and process.name != "1":
-                self.run("kill", "-KILL", process.name)
+                self.run(*_KILL, process.name)
         self.must("bash", "-c", "rm -rf /run/* /tmp/*; mkdir -p /run/lock")
 
     def status_of(self, pid: str) -> dict[str, str]:
@@ -171,7 +173,7 @@ class Machine:
     def stop_all(self, *number: str) -> None:
         """Send SIGKILL to some of its processes."""
         for one in number:
-            self.must("kill", f"-{signal.SIGKILL.value}", one)
+            self.must(*_KILL, one)
 
     def _path(self, path: str) -> Path:
         return Path(f"/proc/{self._first}/root{path}")
