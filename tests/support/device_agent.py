@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from libra_pool_mgm.clouds.base import AgentWish
+from tests.support import netns
 from tests.support.amphora import Authorities, Reply
 
 HEARTBEAT_KEY = "$ecret-Heartbeat#key=1"
@@ -22,6 +23,7 @@ class Controller:
     """Who builds devices with agents: its authorities, and where heartbeats go."""
 
     def __init__(self, controllers: Sequence[str] = ()) -> None:
+        netns.users_must_be_possible()
         self.authorities = Authorities()
         self._controllers = tuple(controllers)
 

@@ -30,6 +30,15 @@ def must_be_possible() -> None:
         pytest.skip("`ip netns` needs a root that is a mount of its own; this one is a folder")
 
 
+def users_must_be_possible() -> None:
+    """Skip where the kernel gives no user namespaces, as in a chroot; devices' agents need one."""
+    tried = subprocess.run(
+        [need.program("unshare"), "--user", "true"], capture_output=True, text=True, check=False
+    )
+    if tried.returncode:
+        pytest.skip(f"devices with agents need user namespaces: {tried.stderr.strip()}")
+
+
 def ip(*arguments: str, namespace: str = "") -> str:
     """Run iproute2's command, an eye independent of the code under test."""
     where = ["-n", namespace] if namespace else []

@@ -140,6 +140,7 @@ class OctaviaCloud:
 
     def __enter__(self) -> OctaviaCloud:
         netns.must_be_possible()
+        netns.users_must_be_possible()
         with contextlib.ExitStack() as stack:
             self.namespace = stack.enter_context(netns.namespace())
             descriptor = os.open(f"/run/netns/{self.namespace}", os.O_RDONLY | os.O_CLOEXEC)
