@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import Table, select, update
 
 from libra_common.jobs import JobClient, parse_server
 from libra_octavia.devices.certificates import Certificates
@@ -83,9 +83,14 @@ def member(web: HttpBackend, **fields: Any) -> dict[str, Any]:
 def nothing_is_left(cloud: OctaviaCloud) -> None:
     assert cloud.devices() == []
     assert cloud.ports() == []
+    # The agent forgets what Octavia was told a moment later.
+    tables = (devices, ports, certificates, intents, load_balancers)
+    until(lambda: not any(rows(cloud, table) for table in tables), "the inventory is empty")
+
+
+def rows(cloud: OctaviaCloud, table: Table) -> list[Any]:
     with cloud.database.read() as connection:
-        for table in (devices, ports, certificates, intents, load_balancers):
-            assert connection.execute(select(table)).all() == []
+        return list(connection.execute(select(table)).all())
 
 
 def bodies(vip: str, times: int = 12) -> set[str]:

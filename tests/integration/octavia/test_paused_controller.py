@@ -44,8 +44,9 @@ def test_the_device_refuses_the_older_configuration(pause: int) -> None:
         until(lambda: time.monotonic() - stopped_at >= pause, "it was away for so long", 90)
         # And the first one goes on with what it had in hand
         paused.thaw()
-        until(lambda: "is older than" in paused.log.read_text(), "the device refuses it", 60)
-        until(lambda: "was taken by another" in paused.log.read_text(), "it sees its end", 60)
+        until(lambda: "was taken by another" in paused.log.read_text(), "it sees its end", 90)
+        # After long enough the device has closed the connection, and it comes no further than that
+        assert pause or "is older than" in paused.log.read_text()
         # Then nothing has changed: not in traffic, and not for Octavia
         assert {get(80, host=made["vip_address"]).body for _ in range(10)} == {b"two"}
         assert cloud.pending() == []
