@@ -201,7 +201,7 @@ class Authority:
         with reasons(self.folder / "issued", "cannot be read"):
             paths = sorted((self.folder / "issued").glob("*.pem"))
         found = [entries.read(path, revoked) for path in paths]
-        return tuple(sorted(found, key=lambda one: (one.not_before, one.serial)))
+        return tuple(sorted(found, key=_age))
 
     def _revoked(self) -> tuple[int, dict[str, datetime.datetime]]:
         """The number of the list in force, and what is on it."""
@@ -236,6 +236,11 @@ class Authority:
         text = json.dumps(kept, indent=1).encode() + b"\n"
         durable.replace(self.folder / "revoked.json", text, mode=0o600)
         durable.replace(self.folder / "crl.pem", issuing.pem(made), mode=0o644)
+
+
+def _age(one: Entry) -> tuple[object, ...]:
+    """The order of certificates; those of one second in that of names, the longer one later."""
+    return (one.not_before, one.name, one.not_after, one.serial)
 
 
 def _now() -> datetime.datetime:

@@ -402,8 +402,9 @@ def any_settings(draw: st.DrawFn) -> Settings:
             value = row.kind.parse(row.default_text)
         parts[row.section][row.name] = value
     parts["DEFAULT"]["syslog"] = parts["DEFAULT"]["log_file"] is None
-    if draw(st.booleans()):
-        parts["gearman"] |= dict.fromkeys(("ssl_key", "ssl_cert", "ssl_ca"))
+    tls = ("ssl_key", "ssl_cert", "ssl_ca")
+    if draw(st.booleans()) or None in map(parts["gearman"].get, tls):
+        parts["gearman"] |= dict.fromkeys(tls)
     mgm = parts["mgm"]
     mgm["sweep_grace"] = max(
         mgm["sweep_grace"], mgm["build_timeout"] + mgm["build_diag_timeout"] + 1
