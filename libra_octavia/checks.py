@@ -12,13 +12,12 @@ from sqlalchemy import text
 
 from libra_common.authority import Authority, AuthorityError
 from libra_common.errors import LibraError, SettingsError
-from libra_common.jobs import GearmanServer
+from libra_common.jobs import servers_of, tls_of
 from libra_common.jobs.dial import dial
 from libra_common.settings import Settings
 from libra_octavia.health.receiver import listen
 from libra_octavia.inventory import Database
 from libra_octavia.inventory.migrate import is_known
-from libra_octavia.shared import tls_of
 
 _CONNECT_SECONDS = 3.0
 _DAYS = 30
@@ -75,12 +74,11 @@ def _sockets(folder: Path) -> Iterable[str]:
 
 def _gearmand(settings: Settings) -> Iterable[str]:
     try:
-        tls = tls_of(settings)
+        tls = tls_of(settings.gearman)
     except SettingsError as error:
         yield from error.faults
         return
-    for host, port in settings.gearman.servers:
-        server = GearmanServer(host, port)
+    for server in servers_of(settings.gearman):
         try:
             dial(server, tls=tls, timeout=_CONNECT_SECONDS).close()
         except OSError as error:

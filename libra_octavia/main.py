@@ -15,7 +15,7 @@ from pathlib import Path
 from libra_common.complaint import complain
 from libra_common.daemon import Daemon, Readiness
 from libra_common.errors import LibraError, SettingsError
-from libra_common.jobs import GearmanServer, Job, JobWorker
+from libra_common.jobs import Job, JobWorker, servers_of, tls_of
 from libra_common.settings import Settings, load
 from libra_octavia.agent.agent import Agent
 from libra_octavia.agent.devices import Devices
@@ -27,7 +27,7 @@ from libra_octavia.devices.upkeep import Upkeep
 from libra_octavia.health.service import Health
 from libra_octavia.inventory import Database, Intents, Leases, migrate
 from libra_octavia.inventory.sync import sync_all
-from libra_octavia.shared import PROG, tls_of
+from libra_octavia.shared import PROG
 from libra_octavia.waker import FUNCTION
 
 LOG = logging.getLogger(__name__)
@@ -75,11 +75,11 @@ class OctaviaDaemon(Daemon):
         self._agent = make_agent(settings, database, devices)
         self._jobs = JobWorker(
             name=FUNCTION,
-            servers=[GearmanServer(host, port) for host, port in settings.gearman.servers],
+            servers=servers_of(settings.gearman),
             slots=1,
             handler=self._hear,
             on_oversize=lambda _size: b"",
-            tls=tls_of(settings),
+            tls=tls_of(settings.gearman),
         )
         self._jobs.start()
         self._upkeep = make_upkeep(settings, database)

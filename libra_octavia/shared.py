@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from libra_common.jobs import GearmanServer, JobClient, TlsFiles, tls_from
+from libra_common.jobs import JobClient, servers_of, tls_of
 from libra_common.settings import Settings, load
 from libra_octavia.devices.floating import FLOATING, Floating
 from libra_octavia.devices.pool import Pool
@@ -67,13 +67,7 @@ def _maker(settings: Settings, database: Database) -> Callable[[str], str] | Non
 def job_client(settings: Settings) -> JobClient:
     """The client of [gearman]. Raises SettingsError for TLS files that cannot be used."""
     return JobClient(
-        servers=[GearmanServer(host, port) for host, port in settings.gearman.servers],
-        tls=tls_of(settings),
+        servers=servers_of(settings.gearman),
+        tls=tls_of(settings.gearman),
         connect_timeout=2.0,
     )
-
-
-def tls_of(settings: Settings) -> TlsFiles | None:
-    """The TLS of [gearman]. Raises SettingsError for files that cannot be used."""
-    paths = (settings.gearman.ssl_key, settings.gearman.ssl_cert, settings.gearman.ssl_ca)
-    return tls_from(*(str(path) if path else None for path in paths))

@@ -11,7 +11,7 @@ from functools import partial
 
 from libra_common.health import Tally
 from libra_common.health.registration import Registration
-from libra_common.jobs import GearmanServer, Job, JobWorker, TlsFiles, tls_from
+from libra_common.jobs import GearmanServer, Job, JobWorker, servers_of, tls_of
 from libra_common.settings import Settings
 from libra_pool_mgm.build import Builder, Devices, Times
 from libra_pool_mgm.calls import Calls
@@ -52,14 +52,14 @@ class Service:
         self.controller = self._make_controller(settings)
         self.jobs = JobWorker(
             name=FUNCTION,
-            servers=_servers(settings),
+            servers=servers_of(settings.gearman),
             client_id=client_id(),
             slots=mgm.slots,
             shared_threads=True,
             handler=self._handle,
             on_oversize=self.controller.refuse_oversize,
             on_failure=self.controller.fail,
-            tls=_tls(settings),
+            tls=tls_of(settings.gearman),
             message_limit=settings.gearman.message_limit,
         )
 
@@ -93,7 +93,9 @@ class Service:
     def _make_controller(self, settings: Settings) -> Controller:
         mgm = settings.mgm
         inspection = Inspection(
-            servers=_servers(settings), tls=_tls(settings), diag_timeout=mgm.build_diag_timeout
+            servers=servers_of(settings.gearman),
+            tls=tls_of(settings.gearman),
+            diag_timeout=mgm.build_diag_timeout,
         )
         devices = Poller[Devices](what="the list of devices", ask=self._list_devices)
         registered = Poller[Registered](
@@ -152,8 +154,8 @@ def make_registration(
 ) -> Registration:
     """Make what asks job servers whether they know this pool manager; `own` is what we believe."""
     return Registration(
-        servers=_servers(settings),
-        tls=_tls(settings),
+        servers=servers_of(settings.gearman),
+        tls=tls_of(settings.gearman),
         function=FUNCTION,
         client_id=client_id(),
         own=own,
@@ -168,13 +170,3 @@ def make_rules(settings: Settings) -> Rules:
 def make_sweeper(settings: Settings, cloud: Cloud) -> Sweeper:
     """Make the sweeper of the command line, which knows of no running jobs."""
     return Sweeper(cloud=cloud, rules=make_rules(settings))
-
-
-def _servers(settings: Settings) -> list[GearmanServer]:
-    return [GearmanServer(server.host, server.port) for server in settings.gearman.servers]
-
-
-def _tls(settings: Settings) -> TlsFiles | None:
-    gearman = settings.gearman
-    files = (gearman.ssl_key, gearman.ssl_cert, gearman.ssl_ca)
-    return tls_from(*(None if path is None else str(path) for path in files))

@@ -8,7 +8,7 @@ from functools import partial
 from libra_common.errors import SettingsError
 from libra_common.health import Tally
 from libra_common.health.registration import Registration
-from libra_common.jobs import GearmanServer, Job, JobWorker, TlsFiles, probe, tls_from
+from libra_common.jobs import GearmanServer, Job, JobWorker, probe, servers_of, tls_of
 from libra_common.logs import job_context
 from libra_common.settings import Settings
 from libra_haproxy.logbounds import Bounds
@@ -62,7 +62,7 @@ def instance_settings(settings: Settings) -> InstanceSettings:
 
 def make_controller(settings: Settings, driver: Driver, tally: Tally) -> Controller:
     """Make what answers the messages, and counts them."""
-    tls = _tls(settings)
+    tls = tls_of(settings.gearman)
 
     def ask(host: str, port: int) -> None:
         probe(GearmanServer(host, port), tls, LOOK_SECONDS)
@@ -97,8 +97,8 @@ def make_registration(
 ) -> Registration:
     """Make what asks job servers whether they know this node; `own` is what we believe."""
     return Registration(
-        servers=_servers(settings),
-        tls=_tls(settings),
+        servers=servers_of(settings.gearman),
+        tls=tls_of(settings.gearman),
         function=settings.worker.name,
         client_id=settings.worker.name,
         own=own,
@@ -115,22 +115,12 @@ def make_jobs(settings: Settings, controller: Controller) -> JobWorker:
     slots = settings.worker.slots
     return JobWorker(
         name=settings.worker.name,
-        servers=_servers(settings),
+        servers=servers_of(settings.gearman),
         slots=slots,
         # Long jobs must not keep short ones waiting.
         max_slots=max(slots, min(4 * slots, _MOST_SLOTS)),
         handler=handle,
         on_oversize=controller.refuse_oversize,
-        tls=_tls(settings),
+        tls=tls_of(settings.gearman),
         message_limit=settings.gearman.message_limit,
     )
-
-
-def _servers(settings: Settings) -> list[GearmanServer]:
-    return [GearmanServer(server.host, server.port) for server in settings.gearman.servers]
-
-
-def _tls(settings: Settings) -> TlsFiles | None:
-    gearman = settings.gearman
-    files = (gearman.ssl_key, gearman.ssl_cert, gearman.ssl_ca)
-    return tls_from(*(None if path is None else str(path) for path in files))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from libra_client.client import Client
-from libra_common.jobs import GearmanServer, TlsFiles, tls_from
+from libra_common.jobs import GearmanServer, TlsFiles, servers_of, tls_of
 from libra_common.settings import Settings, load
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -92,10 +92,7 @@ def settings(asked: argparse.Namespace) -> Settings:
 
 def servers(found: Settings) -> tuple[tuple[GearmanServer, ...], TlsFiles | None]:
     """The gearman servers and the TLS files to speak to them with, None for plain text."""
-    gearman = found.gearman
-    files = (gearman.ssl_key, gearman.ssl_cert, gearman.ssl_ca)
-    tls = tls_from(*(None if path is None else str(path) for path in files))
-    return tuple(GearmanServer(one.host, one.port) for one in gearman.servers), tls
+    return servers_of(found.gearman), tls_of(found.gearman)
 
 
 def client(found: Settings) -> Client:

@@ -19,6 +19,7 @@ from libra_common.jobs.errors import (
 from libra_common.jobs.job import Job
 from libra_common.jobs.lane import LaneState, LaneStatus
 from libra_common.jobs.many import ask_many
+from libra_common.jobs.named import servers_of, tls_of
 from libra_common.jobs.servers import GearmanServer, TlsFiles, parse_server, tls_from
 from libra_common.jobs.worker import MESSAGE_LIMIT, JobWorker, WorkerStatus
 
@@ -45,5 +46,7 @@ __all__ = [
     "ask_many",
     "parse_server",
     "probe",
+    "servers_of",
     "tls_from",
+    "tls_of",
 ]

@@ -18,7 +18,8 @@ from pathlib import Path
 from libra_common.errors import SettingsError
 from libra_common.jobs.admin import probe
 from libra_common.jobs.errors import NoServer
-from libra_common.jobs.servers import GearmanServer, TlsFiles, tls_from
+from libra_common.jobs.named import servers_of, tls_of
+from libra_common.jobs.servers import GearmanServer, TlsFiles
 from libra_common.settings.model import GearmanSettings
 
 PATIENCE = 5.0
@@ -52,15 +53,14 @@ def faults_of(settings: GearmanSettings, *, prog: str) -> Iterator[str]:
     A server that cannot be reached now proves nothing, and is no fault of the settings: that is
     said on standard error in the name of `prog`.
     """
-    files = (settings.ssl_key, settings.ssl_cert, settings.ssl_ca)
     try:
-        tls = tls_from(*(None if path is None else str(path) for path in files))
+        tls = tls_of(settings)
     except SettingsError as error:
         yield from (f"[gearman] {fault}" for fault in error.faults)
         return
     if tls is None:
         return
-    for server in (GearmanServer(one.host, one.port) for one in settings.servers):
+    for server in servers_of(settings):
         try:
             yield from (f"[gearman] servers = {server}: {fault}" for fault in prove(server, tls))
         except NoServer as error:
