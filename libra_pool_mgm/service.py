@@ -15,7 +15,7 @@ from libra_common.jobs import GearmanServer, Job, JobWorker, servers_of, tls_of
 from libra_common.settings import Settings
 from libra_pool_mgm.build import Builder, Devices, Times
 from libra_pool_mgm.calls import Calls
-from libra_pool_mgm.clouds.base import Cloud
+from libra_pool_mgm.clouds.base import Cloud, Followed
 from libra_pool_mgm.controller import Controller, Everything, Facts
 from libra_pool_mgm.floating import FloatingIps
 from libra_pool_mgm.inspection import Inspection, Registered
@@ -134,7 +134,9 @@ class Service:
         )
 
     async def _list_devices(self) -> Devices:
-        return {device.name: device for device in await self._asks.run(self.cloud.devices)}
+        cloud = self.cloud
+        asked = cloud.followed_devices if isinstance(cloud, Followed) else cloud.devices
+        return {device.name: device for device in await self._asks.run(asked)}
 
     async def _list_ports(self) -> AllPorts:
         return {port.id: port for port in await self._asks.run(self.cloud.ports)}

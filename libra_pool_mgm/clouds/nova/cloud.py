@@ -99,6 +99,10 @@ class NovaCloud:
         """List the pool's servers."""
         return self._servers.all()
 
+    def followed_devices(self) -> Sequence[Device]:
+        """List them, most times by what has changed; see `following`."""
+        return self._servers.followed()
+
     def find_device(self, name: str) -> Device | None:
         """Find a server by its name."""
         return self._servers.find(name)

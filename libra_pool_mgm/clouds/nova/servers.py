@@ -16,6 +16,7 @@ from novaclient import exceptions as nova_errors
 from libra_pool_mgm.clouds.base import Device, DeviceState, DeviceWish
 from libra_pool_mgm.clouds.errors import CloudUnavailable, Conflict
 from libra_pool_mgm.clouds.nova.failures import explained, fault_is_for_room
+from libra_pool_mgm.clouds.nova.following import Following
 
 BASENAME, KEY, DELIVERED = "libra_basename", "libra_key", "libra_delivered"
 AMPHORA_ID = "libra_amphora_id"
@@ -53,6 +54,7 @@ class Servers:
         self._address_of = address_of
         # Underscores of the basename are hyphens in names; the metadata tells pools apart.
         self._ours = {"name": f"^{_literal(basename).replace('_', '[_-]')}-"}
+        self._following = Following(listing=self._details)
 
     def create(self, wish: DeviceWish) -> Device:
         """Order a server, or find the one that this key ordered before."""
@@ -60,16 +62,22 @@ class Servers:
         if found is not None:
             if found.key != wish.key or found.amphora_id != _amphora_id(wish):
                 raise Conflict(f"server {wish.name}: is there and belongs to another order")
+            self._following.expect(found.id)
             return found
         order = self._order(wish)
         amphora_id = _amphora_id(wish)
         meta = {BASENAME: self._basename, KEY: wish.key, DELIVERED: "no"}
         with explained(f"server {wish.name}"):
-            made = self._nova.servers.create(
-                name=wish.name,
-                meta=meta | ({AMPHORA_ID: amphora_id} if amphora_id else {}),
-                **order,
-            )
+            try:
+                made = self._nova.servers.create(
+                    name=wish.name,
+                    meta=meta | ({AMPHORA_ID: amphora_id} if amphora_id else {}),
+                    **order,
+                )
+            except Exception:
+                self._following.expect_anything()  # nova may have made it all the same
+                raise
+        self._following.expect(made.id)
         return Device(
             id=made.id,
             name=wish.name,
@@ -86,7 +94,13 @@ class Servers:
     def all(self) -> Sequence[Device]:
         """List the servers of this pool."""
         with explained("listing the servers"):
-            every = self._listing("/servers/detail", **self._ours)
+            every = self._details()
+        return [self._device(one) for one in every if self._is_ours(one)]
+
+    def followed(self) -> Sequence[Device]:
+        """List them for whoever asks again and again; `delivered` may be half a minute old."""
+        with explained("listing the servers"):
+            every = self._following.servers()
         return [self._device(one) for one in every if self._is_ours(one)]
 
     def find(self, name: str) -> Device | None:
@@ -130,6 +144,9 @@ class Servers:
                 self._nova.servers.delete(device.id)
             except nova_errors.NotFound:
                 return
+
+    def _details(self, **filters: str) -> list[Mapping[str, Any]]:
+        return self._listing("/servers/detail", **self._ours, **filters)
 
     def _undetailed(self, exactly: str) -> list[Mapping[str, Any]]:
         # Not `nova.servers.list_meta`: that one asks for the details first.
