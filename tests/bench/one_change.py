@@ -1,23 +1,19 @@
 """Figure 1: one member added, removed or re-weighted, until a client has the proof.
 
-Each change comes after a pause, as a user's does. An added member is served when a client that
-asked all along got its body; a removed one is gone when it is in none of the requests that follow
-the order's return. For Libra two more are kept, which say where its time goes: changes in a row,
-and a question that changes nothing at the same pace.
+Each change comes after a pause, as a user's does. For Libra two more are kept, which say where
+its time goes: changes in a row, and a question that changes nothing at the same pace.
 """
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from typing import Any
 
 from tests.bench.bench import Bench, note, save
 from tests.bench.members import Wanted
-from tests.bench.onlooker import Onlooker
-from tests.bench.proof import not_seen, weighs
+from tests.bench.proof import not_seen, seen, weighs
 from tests.bench.summary import Goal, Row, row
 from tests.bench.systems import Libra, System
 from tests.bench.timing import median, milliseconds, percentile
@@ -31,12 +27,11 @@ Times = dict[str, Kinds]
 def measure(bench: Bench) -> list[Row]:
     """The systems take turns, so that a noisy moment of the machine meets all of them."""
     times: Times = defaultdict(lambda: defaultdict(list))
-    with bench.all_systems() as systems, ExitStack() as stack:
-        onlookers = {one.name: stack.enter_context(Onlooker(one.port)) for one in systems}
+    with bench.all_systems() as systems:
         for turn in range(bench.amount(15, 4)):
             order = systems[turn % len(systems) :] + systems[: turn % len(systems)]
             for system in order:
-                _one_round(bench, system, onlookers[system.name], times)
+                _one_round(bench, system, times)
     save("1-one-change", _report(times))
     rows = []
     for kind in _KINDS:
@@ -49,27 +44,32 @@ def measure(bench: Bench) -> list[Row]:
     return rows
 
 
-def _one_round(bench: Bench, system: System, onlooker: Onlooker, times: Times) -> None:
+def _one_round(bench: Bench, system: System, times: Times) -> None:
     three, more = bench.three, bench.farm.members[3]
     four, heavy = three.plus(more), three.weighted(1, 3)
     requests = 4 * len(four.members)
 
-    def timed(kind: str, wanted: Wanted, proof: Callable[[], float]) -> None:
+    def timed(kind: str, wanted: Wanted) -> None:
         began = time.perf_counter()
         system.apply(wanted)
         applied = time.perf_counter()
-        times[system.name][kind].append((proof() - began) * 1000)
+        match kind:
+            case "added":
+                served = seen(system, more.body)
+            case "removed":
+                served = not_seen(system, more.body, requests)
+            case _:
+                served = weighs(system, 1, wanted)
+        times[system.name][kind].append((served - began) * 1000)
         times[system.name][f"{kind}, told"].append((applied - began) * 1000)
         # What an old process still has to do is not part of the next change.
         time.sleep(0.05)
 
     try:
-        seen = onlooker.wait_for(more.body)
-        time.sleep(0.02)  # it asks by now
-        timed("added", four, seen)
-        timed("removed", three, lambda: not_seen(system, more.body, requests))
-        timed("re-weighted", heavy, lambda: weighs(system, 1, heavy))
-        timed("re-weighted", three, lambda: weighs(system, 1, three))
+        timed("added", four)
+        timed("removed", three)
+        timed("re-weighted", heavy)
+        timed("re-weighted", three)
         if isinstance(system, Libra):
             _where_its_time_goes(system, (heavy, three), times[system.name])
     except (AssertionError, OSError) as error:

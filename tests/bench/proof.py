@@ -29,6 +29,11 @@ def fetch(port: int) -> bytes:
     return body
 
 
+def seen(system: System, body: bytes) -> float:
+    """The moment at which the first answer with `body` was complete."""
+    return _until(lambda: time.perf_counter() if fetch(system.port) == body else None)
+
+
 def not_seen(system: System, body: bytes, requests: int) -> float:
     """The moment from which `requests` requests in a row were answered, none with `body`."""
 
