@@ -143,3 +143,18 @@ class PidFile:
                 return int(text)
             time.sleep(0.02)
         return None
+
+
+def is_held(path: Path) -> bool:
+    """Whether a living process holds the pid file at `path`; one that cannot be read is nobody's.
+
+    Changes nothing, and makes no file where there is none.
+    """
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

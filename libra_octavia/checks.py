@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import fcntl
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from libra_common.authority import Authority, AuthorityError
 from libra_common.errors import LibraError, SettingsError
 from libra_common.jobs import servers_of, tls_of
 from libra_common.jobs.dial import dial
+from libra_common.pidfile import is_held
 from libra_common.settings import Settings
 from libra_octavia.health.receiver import listen
 from libra_octavia.inventory import Database
@@ -120,7 +120,7 @@ def _heartbeats(settings: Settings) -> Iterable[str]:
             "[octavia] heartbeat_controllers: is empty, so devices would not know where to send"
             " heartbeats"
         )
-    if _runs(ours.pid):
+    if is_held(ours.pid):
         return  # and has that address
     try:
         listen(ours.heartbeat_bind).close()
@@ -129,15 +129,3 @@ def _heartbeats(settings: Settings) -> Iterable[str]:
             f"[octavia] heartbeat_bind = {ours.heartbeat_bind}: cannot be listened at:"
             f" {error.strerror or error}"
         )
-
-
-def _runs(pid_file: Path) -> bool:
-    """Whether the agent of these settings runs."""
-    try:
-        with pid_file.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False

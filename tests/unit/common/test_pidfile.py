@@ -9,7 +9,7 @@ import pytest
 
 from libra_common.errors import AlreadyRunningError, PidFileError
 from libra_common.exits import Exit
-from libra_common.pidfile import PidFile
+from libra_common.pidfile import PidFile, is_held
 
 
 def test_the_file_holds_our_pid_while_held_and_is_gone_afterwards(tmp_path: Path) -> None:
@@ -30,6 +30,19 @@ def test_a_second_instance_is_refused_naming_the_first(tmp_path: Path) -> None:
         assert path.read_text() == f"{os.getpid()}\n"
     with PidFile(path=path):
         pass
+
+
+def test_somebody_else_can_tell_whether_a_pid_file_is_held_and_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "pid"
+    assert not is_held(path)
+    assert not path.exists()
+    with PidFile(path=path):
+        assert is_held(path)
+        assert path.read_text() == f"{os.getpid()}\n"
+    path.write_text("1\n")
+    assert not is_held(path)
 
 
 @pytest.mark.parametrize("content", ["", "\n", "999999999\n", "1\n", " 12345678 \n"])
