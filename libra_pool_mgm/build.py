@@ -163,7 +163,9 @@ class Builder:
     async def _whereabouts(self, progress: Progress) -> tuple[GearmanServer, ...]:
         """Wait until the device is registered; raises what `progress` does meanwhile."""
         here = asyncio.create_task(self._registered.wait(lambda found: found.get(progress.name)))
-        lost: asyncio.Task[None] = asyncio.create_task(self._devices.wait(progress.lost))
+        lost: asyncio.Task[None] = asyncio.create_task(
+            self._devices.wait(progress.lost, patient=True)
+        )
         try:
             await asyncio.wait([here, lost], return_when=asyncio.FIRST_COMPLETED)
             if not here.done():

@@ -43,6 +43,7 @@ def pause(*, youngest: float, took: float, failures: int) -> float:
 class _Waiter:
     look: Callable[[Any], Any]
     since: float
+    patient: bool
     future: asyncio.Future[Any]
 
 
@@ -71,13 +72,13 @@ class Poller(Generic[T]):
         self.trouble: LibraError | None = None
         """Why the last question was not answered; None where it was."""
 
-    async def wait(self, look: Callable[[T], R | None]) -> R:
+    async def wait(self, look: Callable[[T], R | None], *, patient: bool = False) -> R:
         """Return what `look` makes of an answer, the first time that it is not None.
 
         `look` sees only answers to questions that were asked after this call; what it raises is
-        raised here. Has no deadline of its own.
+        raised here. For one who is `patient` nothing is asked sooner. Has no deadline of its own.
         """
-        waiter = _Waiter(look, self._clock(), asyncio.get_running_loop().create_future())
+        waiter = _Waiter(look, self._clock(), patient, asyncio.get_running_loop().create_future())
         self._waiters.add(waiter)
         self._joined.set()
         if self._task is None or self._task.done():
@@ -103,7 +104,8 @@ class Poller(Generic[T]):
 
     def _pause(self) -> float:
         now = self._clock()
-        youngest = min((now - waiter.since for waiter in self._waiters), default=0.0)
+        hurried = [waiter.since for waiter in self._waiters if not waiter.patient]
+        youngest = now - max(hurried, default=float("-inf"))
         return pause(youngest=youngest, took=self._took, failures=self._failures)
 
     async def _ask_once(self) -> None:

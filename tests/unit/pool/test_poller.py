@@ -152,3 +152,29 @@ def test_who_gives_up_is_forgotten() -> None:
         assert len(asked) == count
 
     asyncio.run(asyncio.wait_for(story(), 30))
+
+
+def test_one_who_is_patient_has_nothing_asked_sooner() -> None:
+    async def story() -> None:
+        # Given one who has waited for so long that the next question is seconds away
+        now = 0.0
+        asked: list[int] = []
+        shared = Poller[int](what="it", ask=lambda: ask_counting(asked), clock=lambda: now)
+        old = asyncio.create_task(shared.wait(lambda n: n if n >= 3 else None))
+        while not asked:
+            await asyncio.sleep(0.001)
+        now = 100.0
+        while len(asked) < 2:
+            await asyncio.sleep(0.001)
+        # When two come, a patient one and one in a hurry
+        patient = asyncio.create_task(shared.wait(lambda n: n, patient=True))
+        await asyncio.sleep(0.01)
+        now += FASTEST
+        await asyncio.sleep(0.01)
+        before = len(asked)
+        hurried = asyncio.create_task(shared.wait(lambda n: n))
+        await asyncio.wait_for(asyncio.gather(old, patient, hurried), 30)
+        # Then only the second had it asked at once
+        assert before == 2
+
+    asyncio.run(asyncio.wait_for(story(), 30))
