@@ -129,6 +129,23 @@ class LvsListeners:
         """The configuration as it came. Raises NoSuchLvsListener."""
         return self._must(id_).kept.uploaded
 
+    def in_force(self, id_: str) -> bool:
+        """Whether the text is served now, as far as the kernel shows. Raises NoSuchLvsListener."""
+        with self._turn:
+            one = self._must(id_)
+            if one.kept.running != one.kept.uploaded or not one.runs:
+                return False
+            config = one.config
+        try:
+            return not config.services or lvs_report.in_force(config, self._ip_vs.table())
+        except LvsError as error:
+            LOG.error("nothing can be said of UDP and SCTP listeners: %s", error)
+            return False
+
+    def ids(self) -> tuple[str, ...]:
+        """All of them, in order."""
+        return tuple(sorted(self._listeners.copy()))
+
     def has(self, id_: str) -> bool:
         """Whether there is such a listener."""
         return id_ in self._listeners

@@ -13,11 +13,19 @@ import ipaddress
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from libra_amphora.lvs_errors import LvsConfigRefused
-from libra_amphora.lvs_grammar import CHECKERS, NAME, VALUES, is_address, number_up_to
+from libra_amphora.lvs_grammar import (
+    CHECKERS,
+    FLAGS,
+    NAME,
+    SEVERAL,
+    VALUES,
+    is_address,
+    number_up_to,
+)
 from libra_amphora.plugged import IPAddress
 
 LIMIT = 1 << 20
@@ -38,6 +46,7 @@ class Server:
 
     id: str
     place: Place
+    weight: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,13 +247,18 @@ class _Reader:
             except ValueError as error:
                 raise self._refused(str(error)) from None
             return
+        if not values and name in FLAGS.get(self._path, ()):
+            return
         allowed = VALUES.get(self._path, {}).get(name)
         if allowed is None:
             raise self._refused(f"{name!r} is not allowed here")
-        if len(values) != 1 or not allowed(values[0]):
+        most = len(values) if name in SEVERAL else 1
+        if not 1 <= len(values) <= most or not all(map(allowed, values)):
             raise self._refused(f"{name} has no usable value")
         if name == "protocol":
             self._protocol = values[0]
+        elif name == "weight":
+            self._servers[-1] = replace(self._servers[-1], weight=int(values[0]))
 
     def _named(self, values: Sequence[str]) -> tuple[Place, ...]:
         if values[0] != "group":

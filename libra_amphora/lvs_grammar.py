@@ -13,6 +13,8 @@ SCHEDULERS = word_set("rr wrr lc wlc lblc lblcr sh mh dh sed nq fo ovf")
 
 NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}", re.ASCII)
 _SECONDS = re.compile(r"\d{1,6}(?:\.\d{1,6})?", re.ASCII)
+_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}(?::[0-9]{1,5})?", re.ASCII)
+_STATUS = re.compile(r"[1-9][0-9]{2}(?:-[1-9][0-9]{2})?", re.ASCII)
 _PATH = re.compile(r"/[A-Za-z0-9._%:,=+*?&/-]{0,1024}", re.ASCII)
 
 
@@ -70,12 +72,19 @@ VALUES: Mapping[tuple[str, ...], Mapping[str, Callable[[str], bool]]] = {
     },
     ("virtual_server", "real_server", "MISC_CHECK"): {"misc_timeout": number_up_to(10**6)},
     ("virtual_server", "real_server", "TCP_CHECK"): _checks(),
-    ("virtual_server", "real_server", "HTTP_GET"): _checks(),
+    ("virtual_server", "real_server", "HTTP_GET"): _checks(http_protocol=_one_of("1.0", "1.1")),
     ("virtual_server", "real_server", "HTTP_GET", "url"): {
         "path": lambda word: _PATH.fullmatch(word) is not None,
-        "status_code": number_up_to(999),
+        "status_code": lambda word: _STATUS.fullmatch(word) is not None,
+        "virtualhost": lambda word: _HOST.fullmatch(word) is not None,
     },
 }
 """For each block the words that one value may follow, and what that may be."""
+
+SEVERAL = ("status_code",)
+"""Those that more than one value may follow."""
+
+FLAGS: Mapping[tuple[str, ...], tuple[str, ...]] = {("virtual_server",): ("sh-port",)}
+"""For each block the words that stand alone."""
 
 CHECKERS = ("MISC_CHECK", "TCP_CHECK", "HTTP_GET")

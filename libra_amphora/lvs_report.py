@@ -35,6 +35,19 @@ def status(view: View) -> dict[str, str]:
     return {"status": word, "uuid": view.id, "type": _type(view.config)}
 
 
+def in_force(config: LvsConfig, table: Table) -> bool:
+    """Whether the kernel has each service, and just its members but for those that are down."""
+    for service in config.services:
+        wanted = {server.place: server.weight for server in service.servers}
+        for place in service.places:
+            rows = table.get((service.protocol, place))
+            if rows is None or any(wanted.get(one) != row.weight for one, row in rows.items()):
+                return False
+            if not config.checked and rows.keys() != wanted.keys():
+                return False
+    return True
+
+
 def snapshot(
     views: Sequence[View],
     *,

@@ -208,6 +208,7 @@ class Node:
                 prepare=self._prepare,
                 announce=self._announce,
                 other=udp.act,
+                by_kernel=self.lvs.ids,
             ),
             CertificatesApi(balancers=self.balancers, certificates=self.certificates),
             AgentApi(settings=self.mutable, install=self._install),

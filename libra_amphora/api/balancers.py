@@ -20,6 +20,9 @@ _SAID = {"start": "starting", "stop": "stopping", "reload": "reloading"}
 IN_FORCE = "X-Libra-In-Force"
 """The header that says of a configuration whether HAProxy serves it now, `true` or `false`."""
 
+BY_KERNEL = "X-Libra-By-Kernel"
+"""The header that names the listeners of UDP and SCTP, where there are any, with commas."""
+
 _VALID = "Configuration file is valid"
 
 
@@ -47,6 +50,7 @@ class BalancersApi:
     """`prepare` makes the network ready for a load balancer; `announce` tells it where that is.
 
     `other` does an action for what is no load balancer, and gives None where it does not know it.
+    `by_kernel` gives the ids of listeners of UDP and SCTP.
     """
 
     def __init__(
@@ -56,8 +60,10 @@ class BalancersApi:
         prepare: Callable[[], None],
         announce: Callable[[str], None],
         other: Callable[[str, str], Answer | None] = lambda *_: None,
+        by_kernel: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
         self._other = other
+        self._by_kernel = by_kernel
         self._balancers = balancers
         self._prepare = prepare
         self._announce = announce
@@ -126,9 +132,11 @@ class BalancersApi:
     def _get(self, call: Call) -> Answer:
         instance = self._balancers.find(_id(call))
         record = instance.record if instance else None
+        beside = self._by_kernel()
+        headers = {BY_KERNEL: ",".join(beside)} if beside else {}
         if instance is None or record is None:
-            raise not_found(call.version, _id(call))
-        headers = {
+            return Answer(404, not_found(call.version, _id(call)).body, headers)
+        headers |= {
             "ETag": _md5(record.uploaded.encode()),
             IN_FORCE: str(instance.in_force()).lower(),
         }

@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterable
 
+from libra_amphora.api.balancers import IN_FORCE
 from libra_amphora.api.base import V1, Answer, Call, Raw, Refused, Route, ok
 from libra_amphora.lvs import LvsListeners
 from libra_amphora.lvs_config import LIMIT
@@ -95,9 +96,11 @@ class UdpApi:
         if not self._listeners.has(id_):
             raise _not_found(call.version, id_)
         text = self._listeners.text(id_)
-        return Answer(
-            200, text, {"ETag": hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()}
-        )
+        headers = {
+            "ETag": hashlib.md5(text.encode(), usedforsecurity=False).hexdigest(),
+            IN_FORCE: str(self._listeners.in_force(id_)).lower(),
+        }
+        return Answer(200, text, headers)
 
 
 def _not_found(version: str, id_: str) -> Refused:  # noqa: ARG001 - only one version has it
