@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import weakref
-from collections.abc import AsyncIterator
 from functools import partial
 
 from libra_common.crash import crash_point
@@ -20,6 +18,7 @@ from libra_pool_mgm.clouds.errors import (
     Conflict,
     NotFound,
 )
+from libra_pool_mgm.turns import Turns
 from libra_pool_mgm.undo import Undo
 
 LOG = logging.getLogger(__name__)
@@ -48,7 +47,7 @@ class FloatingIps:
         self._calls = calls
         self._assign_timeout = assign_timeout
         self._check_port = check_port
-        self._turns: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+        self._turns = Turns()
 
     async def build(self, key: str, *, wanted: Wanted) -> Address:
         """Get an address, or the one that an earlier run of the job got; marked as delivered.
@@ -75,7 +74,7 @@ class FloatingIps:
         Raises Conflict where another device holds it, NotFound, CloudTimeout, Unreachable, or
         the cloud's other errors; an address that the device did not have before is taken away.
         """
-        async with self._turn(ip), Undo() as undo:
+        async with self._turns.of(ip), Undo() as undo:
             address = await self._address(ip)
             device = await self._calls.run(partial(self._cloud.find_device, name))
             if device is None:
@@ -96,7 +95,7 @@ class FloatingIps:
 
         Raises Conflict where another device holds it, NotFound, or the cloud's other errors.
         """
-        async with self._turn(ip):
+        async with self._turns.of(ip):
             address = await self._address(ip)
             if address.device not in (None, name):
                 raise Conflict(f"{ip} is held by device {address.device}, not by {name}")
@@ -108,16 +107,10 @@ class FloatingIps:
 
     async def delete(self, ip: str) -> None:
         """Give `ip` back to the cloud, whoever holds it; one that is gone is no fault."""
-        async with self._turn(ip):
+        async with self._turns.of(ip):
             address = await self._calls.run(partial(self._cloud.find_address, ip))
             if address is not None:
                 await self._calls.run(partial(self._cloud.delete_address, address))
-
-    @contextlib.asynccontextmanager
-    async def _turn(self, ip: str) -> AsyncIterator[None]:
-        lock = self._turns.setdefault(ip, asyncio.Lock())
-        async with lock:
-            yield
 
     async def _address(self, ip: str) -> Address:
         address = await self._calls.ask(partial(self._cloud.find_address, ip))

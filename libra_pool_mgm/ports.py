@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import weakref
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from libra_common.crash import crash_point
@@ -21,6 +19,7 @@ from libra_pool_mgm.clouds.errors import (
     NotFound,
 )
 from libra_pool_mgm.poller import Poller
+from libra_pool_mgm.turns import Turns
 from libra_pool_mgm.undo import Undo
 
 LOG = logging.getLogger(__name__)
@@ -43,7 +42,7 @@ class Ports:
         self._calls = calls
         self._listed = listed
         self._timeout = timeout
-        self._turns: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+        self._turns = Turns()
 
     async def attach(
         self, name: str, wish: PortWish, *, addresses: Sequence[str] | None = None
@@ -54,7 +53,7 @@ class Ports:
         are not None. Raises NotFound, Conflict where the port is another device's, CloudTimeout,
         or the cloud's other errors; a port that was not there before is given back then.
         """
-        async with self._turn(wish.key), Undo() as undo:
+        async with self._turns.of(wish.key), Undo() as undo:
             device = await self._calls.run(partial(self._cloud.find_device, name))
             if device is None:
                 raise NotFound(f"there is no device {name}")
@@ -82,7 +81,7 @@ class Ports:
         Raises Conflict where it is another device's, CloudTimeout where it is still there in the
         end, or the cloud's other errors.
         """
-        async with self._turn(identity):
+        async with self._turns.of(identity):
             port = await self._calls.run(partial(self._cloud.find_port, identity))
             if port is None:
                 return
@@ -112,12 +111,6 @@ class Ports:
             return await self._seen(port.id, device.name)
         except CloudTimeout as error:
             raise unheard or error from None
-
-    @contextlib.asynccontextmanager
-    async def _turn(self, what: str) -> AsyncIterator[None]:
-        lock = self._turns.setdefault(what, asyncio.Lock())
-        async with lock:
-            yield
 
     async def _ordered(self, wish: PortWish, device: Device) -> Port:
         """Order a port; an order that nobody confirmed is looked for, never repeated."""
