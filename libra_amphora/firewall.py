@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import logging
 import re
-import shutil
-import subprocess
 
+from libra_amphora import nft
 from libra_amphora.network_errors import RulesRefused
 from libra_amphora.plugged import Allowed
 
@@ -19,8 +18,6 @@ LOG = logging.getLogger(__name__)
 PROTOCOLS = ("TCP", "UDP", "SCTP", "VRRP")
 """The protocols that a rule may name."""
 
-_SECONDS = 5.0
-_PATH = "/usr/sbin:/sbin:/usr/local/sbin:/usr/bin:/bin"
 _VRRP = 112
 _NAME = re.compile(r"[A-Za-z0-9_.@-]{1,15}", re.ASCII)
 
@@ -59,24 +56,7 @@ def put(interface: str, allowed: tuple[Allowed, ...]) -> None:
 
     Raises RulesRefused; what was in force before still is then.
     """
-    program = shutil.which("nft", path=_PATH)
-    if program is None:
-        raise RulesRefused("nftables is not installed on this node")
-    try:
-        done = subprocess.run(
-            [program, "-f", "-"],
-            input=render(interface, allowed),
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise RulesRefused(f"nftables did not answer within {_SECONDS:g} s") from error
-    except OSError as error:
-        raise RulesRefused(f"nftables cannot be run: {error.strerror}") from error
-    if done.returncode:
-        raise RulesRefused(f"nftables refused the rules: {done.stderr.strip()[:500]}")
+    nft.put(render(interface, allowed))
 
 
 def _rule(allowed: Allowed) -> str:

@@ -9,17 +9,14 @@ alone, in a table of nftables of the agent's own: several agents may share a nam
 from __future__ import annotations
 
 import hashlib
-import shutil
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+from libra_amphora import nft
 from libra_amphora.namespace import Namespace
-from libra_amphora.network_errors import PlugFailed, RulesRefused
+from libra_amphora.network_errors import PlugFailed
 from libra_amphora.plugged import IPAddress
 
-_SECONDS = 5.0
-_PATH = "/usr/sbin:/sbin:/usr/local/sbin:/usr/bin:/bin"
 _NET = Path("/proc/sys/net")
 _SETTINGS = {4: "ipv4/ip_forward", 6: "ipv6/conf/all/forwarding"}
 _TRACKING = "ipv4/vs/conntrack"
@@ -64,24 +61,8 @@ def _put(table: str, addresses: list[IPAddress]) -> None:
 
 def masquerade(table: str, addresses: list[IPAddress]) -> None:
     """Put the rules in force, in the calling thread's namespace. Raises RulesRefused."""
-    program = shutil.which("nft", path=_PATH)
-    if program is None:
-        if addresses:
-            raise RulesRefused("nftables is not installed on this node")
-        return
-    try:
-        done = subprocess.run(
-            [program, "-f", "-"],
-            input=render(table, addresses),
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS,
-            check=False,
-        )
-    except (subprocess.TimeoutExpired, OSError) as error:
-        raise RulesRefused(f"nftables cannot be run: {error}") from error
-    if done.returncode:
-        raise RulesRefused(f"nftables refused the rules: {done.stderr.strip()[:500]}")
+    if addresses or nft.is_installed():
+        nft.put(render(table, addresses))
 
 
 def _set(name: str, value: str) -> None:
