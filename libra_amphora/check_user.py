@@ -1,4 +1,4 @@
-"""Who keepalived's checks run as."""
+"""Who keepalived's checks run as, and how its file says so."""
 
 from __future__ import annotations
 
@@ -15,3 +15,15 @@ def check_user(wanted: tuple[str, str]) -> tuple[str, str]:
         return pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
     except KeyError:
         return "nobody", "nogroup"
+
+
+def head(script_user: tuple[str, str]) -> list[str]:
+    """What a file begins with from which keepalived runs checks as that user and group."""
+    user, group = script_user
+    return [
+        "# Derived by Libra from what the controller sent; each upload replaces it.",
+        "global_defs {",
+        f"    script_user {user} {group}",
+        "    enable_script_security",
+        "}",
+    ]

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
+from libra_amphora.check_user import head
 from libra_amphora.lvs_errors import LvsConfigRefused
 from libra_amphora.lvs_grammar import (
     CHECKERS,
@@ -97,14 +98,7 @@ class LvsConfig:
 
         `script_user` are the user and group that they run as.
         """
-        head = [
-            "# Derived by Libra from what the controller sent; each upload replaces it.",
-            "global_defs {",
-            f"    script_user {script_user[0]} {script_user[1]}",
-            "    enable_script_security",
-            "}",
-        ]
-        return "\n".join([*head, *(_shown(line, check) for line in self.lines), ""])
+        return "\n".join([*head(script_user), *(_shown(line, check) for line in self.lines), ""])
 
     def to_check(self) -> str:
         """The file that `keepalived -t` reads: line for line the sender's, without scripts.

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from libra_amphora.check_user import head
 from libra_amphora.vrrp_errors import VrrpConfigRefused
 
 LIMIT = 256 * 1024
@@ -99,15 +100,8 @@ class VrrpConfig:
 
         `script_user` are the user and group that it runs as.
         """
-        head = [
-            "# Derived by Libra from what the controller sent; each upload replaces it.",
-            "global_defs {",
-            f"    script_user {script_user[0]} {script_user[1]}",
-            "    enable_script_security",
-            "}",
-        ]
         body = [f'    script "{check}"' if _is_script(line) else line.text for line in self.lines]
-        return "\n".join([*head, *body, ""])
+        return "\n".join([*head(script_user), *body, ""])
 
     def to_check(self) -> str:
         """The file that `keepalived -t` reads: line for line the sender's, without scripts.
