@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket
 from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
+from libra_common.keepalive import OPTIONS
 from libra_common.settings.values import HostPort
 from libra_gate.counters import Counters
 
@@ -28,15 +28,6 @@ _FLUSH = 5.0
 """Seconds in which it takes what was sent before the connection's end."""
 _MISSED = 2
 """Questions in a row that an idle look may leave unanswered before another takes its place."""
-
-_OPTIONS = (
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
-    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000),
-    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-)
 
 
 class NoGearmand(Exception):
@@ -210,6 +201,6 @@ async def _answers(server: HostPort) -> bool:
 def set_options(transport: asyncio.Transport) -> None:
     """Notice a peer that vanished, and wait for nobody's acknowledgement with a small packet."""
     opened = transport.get_extra_info("socket")
-    for level, option, value in _OPTIONS:
+    for level, option, value in OPTIONS:
         with contextlib.suppress(OSError):  # it may be gone already
             opened.setsockopt(level, option, value)

@@ -7,21 +7,10 @@ import ssl
 import time
 
 from libra_common.jobs.servers import GearmanServer, TlsFiles
+from libra_common.keepalive import OPTIONS
 
 CONNECT_TIMEOUT = 5.0
 """Seconds for the TCP and TLS handshakes together; name look-up has the resolver's own limit."""
-
-# A host that vanished without a FIN: first probe after 30 s of silence, then three 10 s apart;
-# unacknowledged data gives up after 60 s (milliseconds here).
-_OPTIONS = (
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
-    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000),
-    # Without it two small writes in a row cost 40 ms each job (Nagle against delayed ACK).
-    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-)
 
 
 def dial(
@@ -58,7 +47,7 @@ def _handshake(
     name: str,
     deadline: float,
 ) -> socket.socket:
-    for level, option, value in _OPTIONS:
+    for level, option, value in OPTIONS:
         opened.setsockopt(level, option, value)
     opened.settimeout(_left(deadline))
     opened.connect(address)
