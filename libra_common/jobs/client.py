@@ -13,7 +13,7 @@ from gearman.errors import GearmanError
 
 from libra_common.jobs.dial import CONNECT_TIMEOUT
 from libra_common.jobs.errors import BadJob, ConnectionLost, JobFailed, JobTimeout, NoServer
-from libra_common.jobs.exchange import Exchange
+from libra_common.jobs.exchange import Exchange, refusal
 from libra_common.jobs.servers import GearmanServer, TlsFiles
 from libra_common.jobs.wire import Connection
 
@@ -158,8 +158,7 @@ def _answer(placed: _Placed, deadline: float) -> bytes:
 
 def _refuse_error(kind: int, fields: dict[str, bytes]) -> None:
     if kind == protocol.GEARMAN_COMMAND_ERROR:
-        words = (fields["error_code"] + b" " + fields["error_text"]).decode("utf-8", "replace")
-        raise JobFailed(f"the gearman server says {words}")
+        raise refusal(fields)
 
 
 def _field(what: str, text: str, limit: int) -> bytes:

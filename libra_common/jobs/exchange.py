@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from libra_common.jobs.errors import JobFailed
 from libra_common.jobs.wire import Connection
 
 
@@ -59,3 +60,9 @@ class Exchange:
             if connection.read_data_from_socket():
                 moved = self._clock()
             connection.read_commands_from_buffer()
+
+
+def refusal(fields: Mapping[str, bytes]) -> JobFailed:
+    """What a server says by a command ERROR, which has these fields."""
+    words = (fields["error_code"] + b" " + fields["error_text"]).decode("utf-8", "replace")
+    return JobFailed(f"the gearman server says {words}")

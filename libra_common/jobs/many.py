@@ -13,7 +13,7 @@ from gearman.errors import GearmanError
 from libra_common.jobs.client import ANSWER_LIMIT
 from libra_common.jobs.dial import CONNECT_TIMEOUT
 from libra_common.jobs.errors import ConnectionLost, JobError, JobFailed, JobTimeout, NoServer
-from libra_common.jobs.exchange import Exchange
+from libra_common.jobs.exchange import Exchange, refusal
 from libra_common.jobs.servers import GearmanServer, TlsFiles
 from libra_common.jobs.wire import Connection
 
@@ -91,8 +91,7 @@ class _Asking:
             self._by_handle[fields["job_handle"]] = self._accepted
             self._accepted += 1
         elif kind == protocol.GEARMAN_COMMAND_ERROR:
-            words = (fields["error_code"] + b" " + fields["error_text"]).decode("utf-8", "replace")
-            self._answers[self._accepted] = JobFailed(f"the gearman server says {words}")
+            self._answers[self._accepted] = refusal(fields)
             self._accepted += 1
         elif kind in _ENDINGS:
             place = self._by_handle.get(fields["job_handle"].rstrip(b"\0"))
