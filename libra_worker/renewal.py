@@ -93,10 +93,8 @@ class Renewal:
         return any(day <= now < day + _WINDOW for day in (begin, begin - timedelta(days=1)))
 
     def _plan(self) -> str:
-        match self._when:
-            case "now":
-                return "it takes over now"
-            case "hand":
-                return "SIGHUP of the worker, or any reload, has it take over"
-            case _:
-                return f"it takes over at {self._when} UTC"
+        if self._when == NOW:
+            return "it takes over now"
+        if self._when == HAND:
+            return "SIGHUP of the worker, or any reload, has it take over"
+        return f"it takes over at {self._when} UTC"
