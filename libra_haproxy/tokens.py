@@ -18,11 +18,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from libra_common import paths
+
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}", re.ASCII)
 _PROXY = re.compile(r"[A-Za-z0-9_.:-]{1,255}")
 _ALPN = re.compile(r"[a-z][a-z0-9./-]{0,31}", re.ASCII)
 _URI = re.compile(r"/[A-Za-z0-9._~!$&()*+,;=:@/?%-]{0,1023}", re.ASCII)
-_PATH = re.compile(r"/[A-Za-z0-9_.,+@/-]*", re.ASCII)
 
 
 class BadToken(ValueError):
@@ -111,7 +112,7 @@ def words(*parts: Token) -> Token:
 
 def file(path: Path) -> Token:
     """An absolute path of ours (never from a message), plain enough to stand without quotes."""
-    return Token(_matched(_PATH, str(path), "a plain absolute path"))
+    return Token(_matched(paths.PLAIN, str(path), "a plain absolute path"))
 
 
 def digest(text: str) -> Token:

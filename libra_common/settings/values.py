@@ -13,11 +13,12 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from libra_common import paths
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _HOST_NAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}")
 _NUMBERS_ONLY = re.compile(r"[0-9.]+")
 _SOCKET_PATH = 107  # bytes, unix(7)
-_PLAIN_PATH = re.compile(r"/[A-Za-z0-9_.,+@/-]*", re.ASCII)
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
 
@@ -201,7 +202,7 @@ class PlainPath(FilePath):
     def parse(self, text: str) -> Path | None:
         """Give the absolute path, None for an empty text where that is allowed."""
         path = super().parse(text)
-        if path is not None and not _PLAIN_PATH.fullmatch(str(path)):
+        if path is not None and not paths.PLAIN.fullmatch(str(path)):
             raise ValueError("may have letters, digits and _ . , + @ / - only")
         return path
 
