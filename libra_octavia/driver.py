@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from octavia_lib.api.drivers import provider_base
 
-from libra_octavia import wishes
+from libra_octavia import ip_vs, wishes
 from libra_octavia.inventory import Kind, Operation, Wish
 from libra_octavia.objects import (
     read_listener,
@@ -70,7 +70,7 @@ class LibraProviderDriver(provider_base.ProviderDriver):  # type: ignore[misc]
         """Create a load balancer with all that is in it."""
         with told(f"create load balancer {plain(loadbalancer).get('loadbalancer_id')}"):
             # What the API hands over is not whole: the tree may hold more to refuse.
-            translate(loadbalancer)
+            _possible(translate(loadbalancer))
             _record(wishes.wish(Operation.CREATE, Kind.LOAD_BALANCER, loadbalancer))
 
     def loadbalancer_delete(self, loadbalancer: Any, cascade: bool = False) -> None:
@@ -111,9 +111,9 @@ class LibraProviderDriver(provider_base.ProviderDriver):  # type: ignore[misc]
     def listener_create(self, listener: Any) -> None:
         """Create a listener, and the pool that comes with it."""
         with told(f"create listener {plain(listener).get('listener_id')}"):
-            read_listener(listener)
+            _possible(read_listener(listener))
             if pool := plain(listener).get("default_pool"):
-                read_pool(pool)
+                _possible(read_pool(pool))
             _record(wishes.wish(Operation.CREATE, Kind.LISTENER, listener))
 
     def listener_delete(self, listener: Any) -> None:
@@ -129,7 +129,7 @@ class LibraProviderDriver(provider_base.ProviderDriver):  # type: ignore[misc]
     def pool_create(self, pool: Any) -> None:
         """Create a pool, with the members and the monitor that come with it."""
         with told(f"create pool {plain(pool).get('pool_id')}"):
-            read_pool(pool)
+            _possible(read_pool(pool))
             _record(wishes.wish(Operation.CREATE, Kind.POOL, pool))
 
     def pool_delete(self, pool: Any) -> None:
@@ -168,7 +168,7 @@ class LibraProviderDriver(provider_base.ProviderDriver):  # type: ignore[misc]
     def health_monitor_create(self, healthmonitor: Any) -> None:
         """Create a pool's health monitor."""
         with told(f"create health monitor {plain(healthmonitor).get('healthmonitor_id')}"):
-            read_monitor(healthmonitor)
+            _possible(read_monitor(healthmonitor))
             _record(wishes.wish(Operation.CREATE, Kind.HEALTH_MONITOR, healthmonitor))
 
     def health_monitor_delete(self, healthmonitor: Any) -> None:
@@ -269,6 +269,12 @@ def _alone(one: dict[str, Any]) -> dict[str, Any]:
 
 def _refers(one: dict[str, Any], container: str) -> bool:
     return f"{container}_ref" in one or f"{container}_refs" in one
+
+
+def _possible(found: object) -> None:
+    """Refuse what is new and the devices of this cloud cannot serve. Raises Unsupported."""
+    if ip_vs.needs(found) and (why := shared().no_ip_vs) is not None:
+        ip_vs.refuse(found, why)
 
 
 def _record(wish: Wish) -> None:

@@ -17,13 +17,23 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Protocol(StrEnum):
-    """What a listener speaks; HTTPS is passed through as it comes, PROMETHEUS gives metrics."""
+    """What a listener speaks; HTTPS is passed through as it comes, PROMETHEUS gives metrics.
+
+    HAProxy serves all but UDP and SCTP, which the kernel's IP_VS does, by keepalived.
+    """
 
     HTTP = "HTTP"
     HTTPS = "HTTPS"
     TCP = "TCP"
     TERMINATED_HTTPS = "TERMINATED_HTTPS"
     PROMETHEUS = "PROMETHEUS"
+    UDP = "UDP"
+    SCTP = "SCTP"
+
+    @property
+    def by_kernel(self) -> bool:
+        """Whether the kernel's IP_VS serves it."""
+        return self in (Protocol.UDP, Protocol.SCTP)
 
     @property
     def reads_http(self) -> bool:
@@ -39,6 +49,13 @@ class PoolProtocol(StrEnum):
     TCP = "TCP"
     PROXY = "PROXY"
     PROXYV2 = "PROXYV2"
+    UDP = "UDP"
+    SCTP = "SCTP"
+
+    @property
+    def by_kernel(self) -> bool:
+        """Whether the kernel's IP_VS spreads over its members."""
+        return self in (PoolProtocol.UDP, PoolProtocol.SCTP)
 
 
 class Algorithm(StrEnum):
@@ -58,6 +75,13 @@ class MonitorType(StrEnum):
     PING = "PING"
     TCP = "TCP"
     TLS_HELLO = "TLS-HELLO"
+    UDP_CONNECT = "UDP-CONNECT"
+    SCTP = "SCTP"
+
+    @property
+    def by_kernel(self) -> bool:
+        """Whether it is for members that the kernel's IP_VS spreads over, and for no others."""
+        return self in (MonitorType.UDP_CONNECT, MonitorType.SCTP)
 
 
 class Sticky(StrEnum):
@@ -70,10 +94,16 @@ class Sticky(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Persistence:
-    """How clients stay with a member; `cookie` is the application's, for APP_COOKIE alone."""
+    """How clients stay with a member; `cookie` is the application's, for APP_COOKIE alone.
+
+    `timeout`, in seconds, and `granularity` are for UDP and SCTP alone: clients of one network stay
+    together, which is the version and the length of its prefix.
+    """
 
     type: Sticky
     cookie: str | None = None
+    timeout: int | None = None
+    granularity: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,6 +246,16 @@ class LoadBalancer:
             for listener in self.listeners
             if listener.enabled
         )
+
+    @property
+    def by_haproxy(self) -> tuple[tuple[Listener, Pool | None], ...]:
+        """Those of the listeners that take connections that HAProxy serves."""
+        return tuple(pair for pair in self.serving if not pair[0].protocol.by_kernel)
+
+    @property
+    def by_kernel(self) -> tuple[tuple[Listener, Pool | None], ...]:
+        """Those that the kernel's IP_VS serves."""
+        return tuple(pair for pair in self.serving if pair[0].protocol.by_kernel)
 
     def behind(self, listener: Listener) -> tuple[Pool, ...]:
         """The pools that a listener leads to, each once, those by its policies among them."""

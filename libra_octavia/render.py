@@ -1,5 +1,7 @@
 """Makes HAProxy's file from the model: the template gives the skeleton, tokens all else.
 
+Listeners of UDP and SCTP are not in it (`render_lvs`).
+
 The text depends on its arguments alone, so equal text means that nothing is to be done. Frontends
 bear the ids of listeners, servers those of members, and backends `<pool>:<listener>`, by which a
 device's heartbeats name them.
@@ -64,15 +66,15 @@ def render(balancer: LoadBalancer, place: Place) -> str:
     `tokens.BadToken` where a value does not fit its place, which is a fault of the caller.
     """
     folder = place.certificates / balancer.id
-    listeners = [_listener(balancer, listener, folder) for listener, _ in balancer.serving]
+    listeners = [_listener(balancer, listener, folder) for listener, _ in balancer.by_haproxy]
     if not listeners:
         return ""
-    pools = [pool for listener, _ in balancer.serving for pool in balancer.behind(listener)]
+    pools = [pool for listener, _ in balancer.by_haproxy for pool in balancer.behind(listener)]
     return _template().render(
         maxconn=tokens.number(place.maxconn, low=1),
         pings=any(_checks(pool) is MonitorType.PING for pool in pools),
         peer=_peer(place) if any(_has_table(pool) for pool in pools) else None,
-        metrics=any(listener.protocol is Protocol.PROMETHEUS for listener, _ in balancer.serving),
+        metrics=any(one.protocol is Protocol.PROMETHEUS for one, _ in balancer.by_haproxy),
         listeners=listeners,
     )
 

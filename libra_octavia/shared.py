@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from libra_common.jobs import JobClient, servers_of, tls_of
 from libra_common.settings import Settings, load
+from libra_octavia import ip_vs
 from libra_octavia.devices.floating import FLOATING, Floating
 from libra_octavia.devices.pool import Pool
 from libra_octavia.inventory import Addresses, Database, Intents
@@ -26,11 +27,13 @@ class Shared:
     """Where the driver records what is asked for, and whom it tells.
 
     `make_address` gives the floating IP of a load balancer; None where addresses are Octavia's.
+    `no_ip_vs` is why neither UDP nor SCTP is taken, None where both are.
     """
 
     intents: Intents
     waker: Waker
     make_address: Callable[[str], str] | None = None
+    no_ip_vs: str | None = None
 
 
 def settings_of_environment() -> Settings:
@@ -48,6 +51,7 @@ def shared() -> Shared:
         intents=Intents(database),
         waker=Waker(job_client(settings)),
         make_address=_maker(settings, database),
+        no_ip_vs=ip_vs.why_not(settings),
     )
 
 

@@ -10,6 +10,8 @@ from libra_octavia.l7 import Action, Policy
 from libra_octavia.model import (
     Listener,
     LoadBalancer,
+    Member,
+    Monitor,
     Pool,
     PoolProtocol,
     Protocol,
@@ -18,6 +20,7 @@ from libra_octavia.model import (
 from libra_octavia.objects import (
     Fault,
     Unsupported,
+    lvs,
     read_listener,
     read_member,
     read_monitor,
@@ -29,6 +32,7 @@ from libra_octavia.objects import (
 from libra_octavia.objects.fields import is_set, plain
 
 T = TypeVar("T")
+M = TypeVar("M", Member, Monitor)
 
 _LEADS_TO = {
     Protocol.HTTP: {PoolProtocol.HTTP, PoolProtocol.PROXY, PoolProtocol.PROXYV2},
@@ -38,9 +42,11 @@ _LEADS_TO = {
         PoolProtocol.PROXY,
         PoolProtocol.PROXYV2,
     },
-    Protocol.TCP: set(PoolProtocol),
+    Protocol.TCP: {one for one in PoolProtocol if not one.by_kernel},
     Protocol.TERMINATED_HTTPS: {PoolProtocol.HTTP, PoolProtocol.PROXY, PoolProtocol.PROXYV2},
     Protocol.PROMETHEUS: set(),
+    Protocol.UDP: {PoolProtocol.UDP},
+    Protocol.SCTP: {PoolProtocol.SCTP},
 }
 """Which pools a listener may lead to, as Octavia's API has it."""
 
@@ -78,7 +84,7 @@ def servable(tree: object, *, without: Collection[str] = ()) -> Servable:
     being served. Raises Unsupported where the fault is the load balancer's own.
     """
     name, addresses, enabled = read_vip(tree)
-    reading = _Reading(without)
+    reading = _Reading(without, addresses)
     pools = {pool.id: pool for pool in map(reading.pool, pools_of(tree)) if pool is not None}
     listeners = (
         reading.listener(one, pools) for one in plain(tree).get("listeners", ()) if is_set(one)
@@ -97,9 +103,10 @@ def servable(tree: object, *, without: Collection[str] = ()) -> Servable:
 class _Reading:
     """Reads objects one by one, so that one at fault is left out alone."""
 
-    def __init__(self, without: Collection[str]) -> None:
+    def __init__(self, without: Collection[str], addresses: Collection[str]) -> None:
         self.refused: dict[str, Unsupported] = {}
         self._without = without
+        self._addresses = addresses
         self._open: set[str] = set()  # listeners that would let in what they are to reject
 
     def many(
@@ -114,11 +121,24 @@ class _Reading:
         pool = self._one(fields, "pool_id", read_pool)
         if pool is None:
             return None
+        found = (
+            self._fit("member", one, lvs.member_faults(pool.protocol, one, self._addresses))
+            for one in self.many(members, "member_id", read_member)
+        )
+        watch = monitor and self._one(monitor, "healthmonitor_id", read_monitor)
         return replace(
             pool,
-            members=self.many(members, "member_id", read_member),
-            monitor=monitor and self._one(monitor, "healthmonitor_id", read_monitor),
+            members=tuple(one for one in found if one is not None),
+            monitor=watch
+            and self._fit("health monitor", watch, lvs.monitor_faults(pool.protocol, watch)),
         )
+
+    def _fit(self, what: str, one: M, faults: Iterable[Fault]) -> M | None:
+        """An object, or None where it is at fault for what it is in."""
+        if found := tuple(faults):
+            self.refused[one.id] = Unsupported(f"{what} {one.id}", found)
+            return None
+        return one
 
     def listener(self, source: Any, pools: Mapping[str, Pool]) -> Listener | None:
         fields = plain(source)

@@ -195,6 +195,7 @@ class OctaviaSettings:
     device_timeout: int
     device_boot_timeout: int
     vip: str
+    ip_vs: bool
     security_groups: tuple[str, ...]
     health: Path | HostPort | None
 

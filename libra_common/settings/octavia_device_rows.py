@@ -106,6 +106,18 @@ OCTAVIA_DEVICE_ROWS: tuple[Setting, ...] = (
     ),
     Setting(
         section="octavia",
+        name="ip_vs",
+        kind=values.Switch(),
+        default="false",
+        help=(
+            "Whether the kernels of devices have IP_VS, by which keepalived serves UDP and SCTP."
+            " Where they have none both are refused when they are asked for. The driver reads"
+            " this; what is there already is served whatever it says."
+        ),
+        daemons=_OCTAVIA,
+    ),
+    Setting(
+        section="octavia",
         name="security_groups",
         kind=values.Several(values.Text(words="name or id"), optional=True),
         default="",

@@ -22,6 +22,16 @@ class DeviceRefused(OctaviaError):
     code = "device_refused"
 
 
+class ListenersRefused(DeviceRefused):
+    """Devices serve all that is wanted but some listeners; `reasons` are by those's ids."""
+
+    code = "listeners_refused"
+
+    def __init__(self, reasons: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"listener {name}: {why}" for name, why in reasons.items()))
+        self.reasons = reasons
+
+
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
     """What is wanted of the devices of one load balancer.
@@ -40,7 +50,8 @@ class Devices(Protocol):
     """The devices of load balancers. All methods may be called again, and from several threads.
 
     Each takes the `fence` of the caller's lease: a device refuses one that is lower than what it
-    has seen. All raise DeviceAway and DeviceRefused.
+    has seen. All raise DeviceAway and DeviceRefused; the first two ListenersRefused where only
+    some listeners cannot be served.
     """
 
     def serve(self, wanted: Wanted, *, fence: int) -> None:

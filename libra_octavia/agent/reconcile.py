@@ -16,12 +16,18 @@ from typing import Any
 from libra_common.jobs.backoff import delay
 from libra_octavia.agent import report
 from libra_octavia.agent.decide import Decision, decide
-from libra_octavia.agent.devices import DeviceAway, DeviceRefused, Devices, Wanted
+from libra_octavia.agent.devices import (
+    DeviceAway,
+    DeviceRefused,
+    Devices,
+    ListenersRefused,
+    Wanted,
+)
 from libra_octavia.agent.index import Index, index
 from libra_octavia.agent.octavia import Octavia, OctaviaAway
 from libra_octavia.errors import InventoryAway, LeaseLost
 from libra_octavia.inventory import Intent, Intents, Lease, Leases, Operation
-from libra_octavia.objects import Unsupported
+from libra_octavia.objects import Fault, Unsupported
 from libra_octavia.objects.fields import plain
 from libra_octavia.translate import servable
 
@@ -190,7 +196,10 @@ class Reconciler:
             vip={field: fields.get(field) for field in _VIP},
         )
         act = self._devices.replace if decision.failover else self._devices.serve
-        act(wanted, fence=lease.fence)
+        try:
+            act(wanted, fence=lease.fence)
+        except ListenersRefused as error:
+            return {**found.refused, **_by_device(error)}
         return found.refused
 
     def _finish(self, lease: Lease, decision: Decision, found: Index, why: str | None) -> None:
@@ -215,3 +224,10 @@ class Reconciler:
             self._leases.postpone(lease, seconds, seen=seen, error=str(error))
         except LeaseLost as lost:
             LOG.warning("%s; whoever has it goes on", lost)
+
+
+def _by_device(error: ListenersRefused) -> Mapping[str, Unsupported]:
+    return {
+        name: Unsupported(f"listener {name}", (Fault("protocol", why),))
+        for name, why in error.reasons.items()
+    }

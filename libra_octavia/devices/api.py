@@ -12,8 +12,6 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 import urllib3
@@ -26,60 +24,17 @@ from urllib3.exceptions import (
 )
 
 from libra_octavia.agent.devices import DeviceAway, DeviceRefused
+from libra_octavia.devices.answers import Configuration, NotStarted, Present, Reply, Standing
+
+__all__ = ["FENCE", "IN_FORCE", "Api", "Apis", "Configuration", "NotStarted", "Present", "Standing"]
 
 FENCE = "X-Libra-Fence"
 IN_FORCE = "X-Libra-In-Force"
+BY_KERNEL = "X-Libra-By-Kernel"
 
 _MOST_BYTES = 64 * 1024 * 1024
 _KEPT = 512
 """Devices to which connections are kept; of more, those that were not called for longest go."""
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What a device answered; header names are in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    def json(self) -> Any:
-        """The body, None where it is no JSON."""
-        with suppress(ValueError):
-            return json.loads(self.body)
-        return None
-
-    @property
-    def words(self) -> str:
-        """What the device says for people."""
-        found = self.json()
-        if isinstance(found, dict):
-            said = [str(found[name]) for name in ("message", "details") if found.get(name)]
-            if said:
-                return ": ".join(said)
-        return f"status {self.status}"
-
-
-class NotStarted(DeviceAway):
-    """A device tried to serve a configuration and could not; it serves what it did before."""
-
-
-@dataclass(frozen=True)
-class Configuration:
-    """What a device has: the text and its MD5, and whether HAProxy serves it now."""
-
-    md5: str
-    in_force: bool
-    text: str = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Standing:
-    """What a device serves, by ids, and the highest fence that it has seen, 0 for none."""
-
-    load_balancers: tuple[str, ...]
-    listeners: tuple[str, ...]
-    fence: int
 
 
 class Apis:
@@ -169,8 +124,20 @@ class Api:
         )
 
     def configuration(self, balancer: str) -> Configuration | None:
-        """What configuration the device has; None where it has none."""
+        """What configuration the device has for HAProxy; None where it has none."""
+        return self.present(balancer).configuration
+
+    def present(self, balancer: str) -> Present:
+        """All that the device has for a load balancer, in one call."""
         reply = self._call("GET", f"/loadbalancer/{balancer}/haproxy")
+        named = reply.headers.get(BY_KERNEL.lower(), "").split(",")
+        return Present(self._configuration(reply), frozenset(filter(None, named)))
+
+    def by_kernel(self, listener: str) -> Configuration | None:
+        """What the device has for a listener of UDP or SCTP; None where there is none."""
+        return self._configuration(self._call("GET", f"/listeners/{listener}/udp_listener"))
+
+    def _configuration(self, reply: Reply) -> Configuration | None:
         if reply.status == 404 and isinstance(reply.json(), dict):
             return None
         reply = self._good(reply, 200)
@@ -184,6 +151,15 @@ class Api:
         """Have a configuration checked and kept."""
         path = f"/loadbalancer/{amphora_id}/{balancer}/haproxy"
         self._good(self._call("PUT", path, text.encode(), kind="text/plain"), 201, 202)
+
+    def upload_by_kernel(self, amphora_id: str, listener: str, text: str) -> str | None:
+        """The same for a listener of UDP or SCTP; gives the reason where it is refused for good."""
+        path = f"/listeners/{amphora_id}/{listener}/udp_listener"
+        reply = self._call("PUT", path, text.encode(), kind="text/plain")
+        if reply.status in (400, 413):
+            return f"{self._who}: {reply.words}"
+        self._good(reply, 200)
+        return None
 
     def act(self, balancer: str, action: str) -> None:
         """Start or reload; what takes long goes on after this returns. Raises NotStarted too."""

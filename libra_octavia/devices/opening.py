@@ -14,6 +14,7 @@ from libra_octavia.devices.floating import Floating
 from libra_octavia.devices.plugging import Plugging
 from libra_octavia.devices.pool import Pool
 from libra_octavia.devices.pushing import Pusher
+from libra_octavia.devices.pushing_lvs import LvsPusher
 from libra_octavia.devices.serve import PoolDevices
 from libra_octavia.devices.upkeep import Upkeep
 from libra_octavia.inventory import Addresses, Database, Devices, Intents, Leases, Ports
@@ -40,6 +41,7 @@ def open_devices(settings: Settings, database: Database) -> PoolDevices:
         builder=parts.builder,
         plugging=parts.plugging,
         pusher=Pusher(seconds=settings.octavia.device_timeout),
+        lvs=LvsPusher(seconds=settings.octavia.device_timeout),
         floating=parts.floating,
     )
 

@@ -11,19 +11,22 @@ now or by the upkeep.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from libra_common.crash import crash_point
-from libra_octavia.agent.devices import DeviceAway, DeviceRefused, Wanted
+from libra_octavia.agent.devices import DeviceAway, DeviceRefused, ListenersRefused, Wanted
 from libra_octavia.devices.building import Builder
 from libra_octavia.devices.floating import Floating
 from libra_octavia.devices.plugging import Plugging
 from libra_octavia.devices.pushing import Configured, Pusher
+from libra_octavia.devices.pushing_lvs import LvsPusher
 from libra_octavia.devices.wishes import PortWish, port_wishes, text_of
 from libra_octavia.files import files
 from libra_octavia.inventory import Device, Devices, Leases
 from libra_octavia.inventory.devices import BUILDING, LEAVING, READY
+from libra_octavia.ip_vs import NOT_FLOATING
+from libra_octavia.render_lvs import render_lvs
 
 LOG = logging.getLogger(__name__)
 
@@ -42,6 +45,7 @@ class PoolDevices:
         builder: Builder,
         plugging: Plugging,
         pusher: Pusher,
+        lvs: LvsPusher,
         floating: Floating,
     ) -> None:
         self._devices = devices
@@ -49,6 +53,7 @@ class PoolDevices:
         self._builder = builder
         self._plugging = plugging
         self._pusher = pusher
+        self._lvs = lvs
         self._floating = floating
 
     # -- what the agent asks for -------------------------------------------------------------
@@ -59,15 +64,17 @@ class PoolDevices:
         device = self._serving(name) or self._begun(name)
         if device is not None and device.state == READY:
             try:
-                self._served_by(device, wanted, fence)
+                reasons = self._served_by(device, wanted, fence)
             except DeviceAway as error:
                 if not self._builder.is_gone(device):
                     raise
                 LOG.warning("device %s is lost, another is built: %s", device.name, error)
-                self._replaced(wanted, fence)
+                reasons = self._replaced(wanted, fence)
         else:
-            self._built(device or self._begin(name, fence), wanted, fence)
+            _, reasons = self._built(device or self._begin(name, fence), wanted, fence)
         self._clear(name)
+        if reasons:
+            raise ListenersRefused(reasons)
 
     def replace(self, wanted: Wanted, *, fence: int) -> None:
         """Have another device serve this than the one that does now."""
@@ -76,8 +83,8 @@ class PoolDevices:
             # An earlier try came as far as that; only its end was not seen.
             self.serve(wanted, fence=fence)
             self._clear(name, strictly=True)
-        else:
-            self._replaced(wanted, fence)
+        elif reasons := self._replaced(wanted, fence):
+            raise ListenersRefused(reasons)
 
     def remove(self, load_balancer_id: str, *, fence: int) -> None:
         """Take all devices and the floating address of a load balancer away."""
@@ -89,38 +96,61 @@ class PoolDevices:
 
     # -- a device ----------------------------------------------------------------------------
 
-    def _built(self, device: Device, wanted: Wanted, fence: int) -> Device:
+    def _built(
+        self, device: Device, wanted: Wanted, fence: int
+    ) -> tuple[Device, Mapping[str, str]]:
         """Have a device that was begun serve, and from then on be the one that does."""
         self._must_be_ours(wanted.balancer.id, fence)
         device = self._builder.finish(device, wanted, fence=fence)
-        self._served_by(device, wanted, fence)
+        reasons = self._served_by(device, wanted, fence)
         self._devices.take_over(device)
         crash_point("octavia_taken_over")
-        return replace(device, state=READY)
+        return replace(device, state=READY), reasons
 
-    def _replaced(self, wanted: Wanted, fence: int) -> None:
+    def _replaced(self, wanted: Wanted, fence: int) -> Mapping[str, str]:
         name = wanted.balancer.id
-        device = self._built(self._begun(name) or self._begin(name, fence), wanted, fence)
+        begun = self._begun(name) or self._begin(name, fence)
+        device, reasons = self._built(begun, wanted, fence)
         self._clear(name, strictly=True)
         # While both were there, whoever asked who has the address may have heard the old one.
         self._must_be_ours(name, fence)
         self._plugging.announce(device, self._ports(wanted))
-        if wanted.balancer.serving:
-            self._builder.api(device, fence=fence).act(name, "start")
+        api = self._builder.api(device, fence=fence)
+        if wanted.balancer.by_haproxy:
+            api.act(name, "start")
+        for listener, _ in wanted.balancer.by_kernel:
+            if listener.id not in reasons:
+                api.act(listener.id, "start")
+        return reasons
 
-    def _served_by(self, device: Device, wanted: Wanted, fence: int) -> None:
-        """Have a device that answers serve exactly this; returns once that was seen."""
+    def _served_by(self, device: Device, wanted: Wanted, fence: int) -> Mapping[str, str]:
+        """Have a device that answers serve exactly this; returns once that was seen.
+
+        What is returned are reasons, by their ids, for which it cannot serve some listeners.
+        """
         api = self._builder.api(device, fence=fence)
         ports, configured = self._ports(wanted), self._configured(device, wanted)
-        found = api.configuration(wanted.balancer.id)
-        served = configured.is_served(found)
-        if not (served and self._plugging.settled(device, ports)):
+        found = api.present(wanted.balancer.id)
+        served = configured.is_served(found.configuration)
+        texts, reasons = self._by_kernel(wanted)
+        change = self._lvs.change(texts, found.by_kernel, api)
+        if change or not (served and self._plugging.settled(device, ports)):
             self._must_be_ours(wanted.balancer.id, fence)
             self._plugging.attach(device, ports, api)
         if not served:
-            self._pusher.push(configured, found, api)
+            self._pusher.push(configured, found.configuration, api)
+        if change:
+            reasons = {**reasons, **self._lvs.push(change, device.amphora_id or "", api)}
         self._plugging.rest(device, ports)
         self._floating.lead(wanted.balancer.id, device)
+        return reasons
+
+    def _by_kernel(self, wanted: Wanted) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """The texts of listeners of UDP and SCTP, or why there are none of them."""
+        texts = render_lvs(wanted.balancer)
+        if self._floating.has(wanted.balancer.id):
+            return {}, dict.fromkeys(texts, NOT_FLOATING)
+        return texts, {}
 
     def _ports(self, wanted: Wanted) -> Sequence[PortWish]:
         return port_wishes(wanted, floating=self._floating.has(wanted.balancer.id))
@@ -134,7 +164,7 @@ class PoolDevices:
             balancer=wanted.balancer.id,
             amphora_id=amphora_id,
             text=text,
-            listeners=[listener.id for listener, _ in wanted.balancer.serving],
+            listeners=[listener.id for listener, _ in wanted.balancer.by_haproxy],
             files=sent,
         )
 

@@ -16,10 +16,6 @@ MOST_CONNECTIONS = 2_000_000
 MOST_SECONDS = 2**31 - 1
 
 _MEANINGLESS = ("name", "description", "project_id", "loadbalancer_id")
-_NO_IP_VS = (
-    "needs IP_VS in the kernel of the load balancer's device, which this provider does not use yet"
-)
-_REFUSED = {"UDP": _NO_IP_VS, "SCTP": _NO_IP_VS}
 
 
 def read_listener(source: object, *, whole: bool = True) -> Listener:
@@ -31,7 +27,7 @@ def read_listener(source: object, *, whole: bool = True) -> Listener:
     with Fields.of(source, "listener", "listener_id") as fields:
         # The pool is read by itself.
         fields.ignore(*_MEANINGLESS, "default_pool")
-        protocol = fields.word("protocol", Protocol, refused=_REFUSED, default=Protocol.TCP)
+        protocol = fields.word("protocol", Protocol, refused={}, default=Protocol.TCP)
         port = fields.number("protocol_port", low=1, high=65535)
         headers, forwarded_port = read_headers(fields, protocol, port)
         limit = fields.number("connection_limit", low=-1, high=MOST_CONNECTIONS, default=-1)
@@ -42,6 +38,9 @@ def read_listener(source: object, *, whole: bool = True) -> Listener:
             for name in ("default_pool_id", "l7policies"):
                 if fields.raw(name):
                     fields.fault(name, "is not for a listener of PROMETHEUS")
+        if protocol.by_kernel and fields.raw("allowed_cidrs"):
+            # Octavia's own driver has the network's security groups do it.
+            fields.fault("allowed_cidrs", f"is not possible for a listener of {protocol}")
         return Listener(
             id=fields.id("listener_id"),
             protocol=protocol,

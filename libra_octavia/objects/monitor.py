@@ -11,10 +11,6 @@ from libra_octavia.objects.fields import Fields
 MOST_SECONDS = 86_400
 
 _MEANINGLESS = ("name", "project_id", "pool_id")
-_REFUSED = {
-    "UDP-CONNECT": "is for pools of UDP, which this provider does not serve yet",
-    "SCTP": "is for pools of SCTP, which this provider does not serve yet",
-}
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&()*+,;=:@/?%-]{0,1023}", re.ASCII)
 _DOMAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}(:[0-9]{1,5})?", re.ASCII)
 _CODES = re.compile(r"[1-5][0-9]{2}(-[1-5][0-9]{2})?(\s*,\s*[1-5][0-9]{2}(-[1-5][0-9]{2})?){0,63}")
@@ -40,7 +36,7 @@ def read_monitor(source: object) -> Monitor:
         fields.ignore(*_MEANINGLESS)
         monitor = Monitor(
             id=fields.id("healthmonitor_id"),
-            type=fields.word("type", MonitorType, refused=_REFUSED, default=MonitorType.TCP),
+            type=fields.word("type", MonitorType, refused={}, default=MonitorType.TCP),
             delay=fields.number("delay", low=1, high=MOST_SECONDS),
             timeout=fields.number("timeout", low=1, high=MOST_SECONDS),
             rise=fields.number("max_retries", low=1, high=10),

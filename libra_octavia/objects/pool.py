@@ -5,17 +5,13 @@ from __future__ import annotations
 import re
 
 from libra_octavia.model import Algorithm, Persistence, Pool, PoolProtocol, Sticky
-from libra_octavia.objects import tls
+from libra_octavia.objects import lvs, tls
 from libra_octavia.objects.fields import Fields
 from libra_octavia.objects.member import read_member
 from libra_octavia.objects.monitor import read_monitor
 
 _MEANINGLESS = ("name", "description", "project_id", "loadbalancer_id", "listener_id")
 _COOKIE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}", re.ASCII)
-_NO_IP_VS = (
-    "needs IP_VS in the kernel of the load balancer's device, which this provider does not use yet"
-)
-_PROTOCOLS_REFUSED = {"UDP": _NO_IP_VS, "SCTP": _NO_IP_VS}
 _COOKIES_FOR = (PoolProtocol.HTTP, PoolProtocol.PROXY, PoolProtocol.PROXYV2)
 
 
@@ -35,9 +31,9 @@ def read_pool(source: object, *, whole: bool = True) -> Pool:
             fields.ignore(*tls.SPOKEN)
             for name in tls.OF_POOLS:
                 fields.ignore(*tls.of_container(name))
-        protocol = fields.word(
-            "protocol", PoolProtocol, refused=_PROTOCOLS_REFUSED, default=PoolProtocol.TCP
-        )
+        protocol = fields.word("protocol", PoolProtocol, refused={}, default=PoolProtocol.TCP)
+        if spoken is not None and protocol.by_kernel:
+            fields.fault("tls_enabled", f"is not possible for a pool of {protocol}")
         persistence = fields.inner("session_persistence", read_persistence)
         if (
             persistence is not None
@@ -48,6 +44,17 @@ def read_pool(source: object, *, whole: bool = True) -> Pool:
                 "session_persistence",
                 f"{persistence.type} needs HTTP, and the pool's protocol is {protocol}",
             )
+        if persistence is not None and not protocol.by_kernel:
+            for name, value in (
+                ("timeout", persistence.timeout),
+                ("granularity", persistence.granularity),
+            ):
+                if value is not None:
+                    field = f"session_persistence.persistence_{name}"
+                    fields.fault(field, "is for pools of UDP and SCTP alone")
+        monitor = fields.inner("healthmonitor", read_monitor)
+        for fault in lvs.monitor_faults(protocol, monitor) if monitor else ():
+            fields.fault(f"healthmonitor.{fault.field}", fault.why)
         return Pool(
             id=fields.id("pool_id"),
             protocol=protocol,
@@ -59,7 +66,7 @@ def read_pool(source: object, *, whole: bool = True) -> Pool:
             ),
             enabled=fields.flag("admin_state_up", default=True),
             members=fields.inners("members", read_member),
-            monitor=fields.inner("healthmonitor", read_monitor),
+            monitor=monitor,
             persistence=persistence,
             tls=spoken,
         )
@@ -68,9 +75,7 @@ def read_pool(source: object, *, whole: bool = True) -> Pool:
 def read_persistence(source: object) -> Persistence:
     """How clients stay with a member. Raises Unsupported."""
     with Fields.of(source, "session_persistence", "type") as fields:
-        for name in ("persistence_timeout", "persistence_granularity"):
-            if fields.raw(name) is not None:
-                fields.fault(name, "is for UDP, which this provider does not balance")
+        timeout, granularity = lvs.read_stay(fields)
         sticky = fields.word("type", Sticky, refused={}, default=Sticky.SOURCE_IP)
         cookie: str | None = None
         if sticky is Sticky.APP_COOKIE:
@@ -82,4 +87,4 @@ def read_persistence(source: object) -> Persistence:
             )
         elif fields.raw("cookie_name"):
             fields.fault("cookie_name", "is for APP_COOKIE alone")
-        return Persistence(type=sticky, cookie=cookie)
+        return Persistence(type=sticky, cookie=cookie, timeout=timeout, granularity=granularity)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from libra_octavia.agent.devices import DeviceRefused
+from libra_octavia.agent.devices import DeviceRefused, ListenersRefused
 from libra_octavia.agent.octavia import Octavia, OctaviaAway, library
 from libra_octavia.agent.reconcile import Patience, Reconciler
 from libra_octavia.inventory import Database, Intents, Kind, Leases, Operation, Wish, migrate
@@ -216,7 +216,13 @@ def test_what_cannot_be_served_is_error_and_all_else_is_served(bench: Bench) -> 
     # Given a listener that came in by a way on which the driver does not see it
     bench.strict = False
     assert bench.octavia.shape is not None
-    bad = listener(listener_id="bad", loadbalancer_id="lb", protocol="UDP", protocol_port=53)
+    bad = listener(
+        listener_id="bad",
+        loadbalancer_id="lb",
+        protocol="UDP",
+        protocol_port=53,
+        allowed_cidrs=["192.0.2.0/24"],
+    )
     bench.octavia.shape["listeners"].append(bad)
     bench.octavia.status["bad"] = "PENDING_CREATE"
     # When something is changed
@@ -229,6 +235,33 @@ def test_what_cannot_be_served_is_error_and_all_else_is_served(bench: Bench) -> 
     served = bench.devices.wanted["lb"].balancer
     assert [one.id for one in served.listeners] == ["l"]
     assert "n7" in [one.id for one in served.pools[0].members]
+
+
+def test_a_listener_that_the_device_refuses_is_error_with_its_reason_and_all_else_is_served(
+    bench: Bench,
+) -> None:
+    # Given a device that serves all but one listener
+    def refuse(_: str) -> None:
+        raise ListenersRefused({"l": "the kernel has no IP_VS"})
+
+    bench.strict = False
+    bench.devices.before = refuse
+    # When something else is changed
+    bench.octavia.call("create", 7)
+    bench.octavia.commit()
+    bench.serve()
+    # Then only the listener is in error, and the reason is kept
+    assert bench.octavia.status.pop("l") == "ERROR"
+    assert set(bench.octavia.status.values()) == {"ACTIVE"}
+    with bench.database.read() as connection:
+        said = connection.exec_driver_sql("SELECT last_error FROM load_balancers").scalar()
+    assert said == "listener l: protocol: the kernel has no IP_VS"
+    # When the device can serve it after all
+    bench.devices.before = lambda _: None
+    bench.octavia.call("create", 8)
+    bench.octavia.commit()
+    bench.serve()
+    assert set(bench.octavia.status.values()) == {"ACTIVE"}
 
 
 def test_even_what_nobody_thought_of_ends_at_the_deadline(bench: Bench) -> None:
