@@ -55,7 +55,7 @@ def _one_round(bench: Bench, system: System, times: Times) -> None:
         applied = time.perf_counter()
         match kind:
             case "added":
-                served = seen(system, more.body)
+                served = seen(system, more.body, len(four.members))
             case "removed":
                 served = not_seen(system, more.body, requests)
             case _:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import selectors
 import socket
 import time
 from collections.abc import Callable
+from typing import Any
 
 from tests.bench.members import Wanted
 from tests.bench.systems import System
@@ -21,6 +24,10 @@ def fetch(port: int) -> bytes:
             answer = b"".join(iter(lambda: connection.recv(65536), b""))
     except OSError:
         return b""
+    return _body(answer)
+
+
+def _body(answer: bytes) -> bytes:
     head, _, body = answer.partition(b"\r\n\r\n")
     if not head.startswith(b"HTTP/1.1 200"):
         return b""
@@ -29,9 +36,43 @@ def fetch(port: int) -> bytes:
     return body
 
 
-def seen(system: System, body: bytes) -> float:
-    """The moment at which the first answer with `body` was complete."""
-    return _until(lambda: time.perf_counter() if fetch(system.port) == body else None)
+def seen(system: System, body: bytes, members: int) -> float:
+    """The moment at which the first answer with `body` was complete, for so many clients at once.
+
+    One client after the other would mostly be told the time that the other members take.
+    """
+    return _until(lambda: _first(system.port, body, members))
+
+
+def _first(port: int, body: bytes, clients: int) -> float | None:
+    with selectors.DefaultSelector() as waiting, contextlib.ExitStack() as stack:
+        for _ in range(clients):
+            try:
+                connection = socket.create_connection(("127.0.0.1", port), timeout=5)
+                stack.enter_context(connection)
+                connection.sendall(_REQUEST)
+            except OSError:
+                return None
+            waiting.register(connection, selectors.EVENT_READ, bytearray())
+        while waiting.get_map():
+            ready = waiting.select(5)
+            if not ready:
+                return None
+            for key, _ in ready:
+                if _ended(key.fileobj, key.data):
+                    waiting.unregister(key.fileobj)
+                    if _body(bytes(key.data)) == body:
+                        return time.perf_counter()
+    return None
+
+
+def _ended(connection: Any, answer: bytearray) -> bool:
+    try:
+        more = connection.recv(65536)
+    except OSError:
+        return True
+    answer += more
+    return not more
 
 
 def not_seen(system: System, body: bytes, requests: int) -> float:
