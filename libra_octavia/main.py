@@ -22,7 +22,7 @@ from libra_octavia.agent.devices import Devices
 from libra_octavia.agent.octavia import Octavia, library
 from libra_octavia.agent.reconcile import Patience, Reconciler
 from libra_octavia.checks import faults
-from libra_octavia.devices.opening import open_devices, open_upkeep
+from libra_octavia.devices.opening import Parts, open_devices, open_parts, open_upkeep
 from libra_octavia.devices.upkeep import Upkeep
 from libra_octavia.health.service import Health
 from libra_octavia.inventory import Database, Intents, Leases, migrate
@@ -65,7 +65,9 @@ class OctaviaDaemon(Daemon):
         settings = self._in_force
         _follow_lifeline()
         database = Database(settings.octavia.inventory)
-        devices = make_devices(settings, database)
+        # Whoever brings devices of their own sees after them, too.
+        parts = None if settings.octavia.devices else open_parts(settings, database)
+        devices = load_devices(settings) if parts is None else open_devices(parts)
         migrate(database)
         # The pid file is ours, so whoever was killed before us left these.
         left = Leases(database, seconds=settings.octavia.lease).release_dead()
@@ -82,7 +84,7 @@ class OctaviaDaemon(Daemon):
             tls=tls_of(settings.gearman),
         )
         self._jobs.start()
-        self._upkeep = make_upkeep(settings, database)
+        self._upkeep = None if parts is None else make_upkeep(parts)
         self._upward = make_health(settings, database)
 
     def cycle(self) -> None:
@@ -129,14 +131,9 @@ class OctaviaDaemon(Daemon):
         return b""
 
 
-def make_devices(settings: Settings, database: Database) -> Devices:
-    """The pool manager's devices, or what the module of [octavia] devices brings.
-
-    Raises SettingsError, naming the module where it cannot be used.
-    """
+def load_devices(settings: Settings) -> Devices:
+    """What the module of [octavia] devices brings. Raises SettingsError where it cannot be used."""
     name = settings.octavia.devices
-    if not name:
-        return open_devices(settings, database)
     try:
         found: Devices = importlib.import_module(name).make_devices(settings)
     except (ImportError, AttributeError) as error:
@@ -181,12 +178,10 @@ def make_health(settings: Settings, database: Database) -> Health | None:
     return health
 
 
-def make_upkeep(settings: Settings, database: Database) -> Upkeep | None:
-    """Begin to look after the pool manager's devices; None where others bring them."""
-    if settings.octavia.devices:
-        return None
-    octavia = Octavia(lambda: library(settings.octavia.driver_agent_sockets))
-    upkeep = open_upkeep(settings, database, exists=lambda name: octavia.tree(name) is not None)
+def make_upkeep(parts: Parts) -> Upkeep:
+    """Begin to look after the pool manager's devices."""
+    octavia = Octavia(lambda: library(parts.settings.octavia.driver_agent_sockets))
+    upkeep = open_upkeep(parts, exists=lambda name: octavia.tree(name) is not None)
     upkeep.start()
     return upkeep
 

@@ -7,11 +7,10 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from libra_common.jobs import JobClient, servers_of, tls_of
 from libra_common.settings import Settings, load
 from libra_octavia import ip_vs
+from libra_octavia.clients import job_client, open_pool
 from libra_octavia.devices.floating import FLOATING, Floating
-from libra_octavia.devices.pool import Pool
 from libra_octavia.inventory import Addresses, Database, Intents
 from libra_octavia.vip import SECONDS
 from libra_octavia.waker import Waker
@@ -58,20 +57,5 @@ def shared() -> Shared:
 def _maker(settings: Settings, database: Database) -> Callable[[str], str] | None:
     if settings.octavia.vip != FLOATING:
         return None
-    pool = Pool(
-        client=job_client(settings),
-        function=settings.octavia.pool_function,
-        build_timeout=settings.octavia.pool_build_timeout,
-        timeout=settings.octavia.pool_timeout,
-    )
-    floating = Floating(addresses=Addresses(database), pool=pool)
+    floating = Floating(addresses=Addresses(database), pool=open_pool(settings))
     return functools.partial(floating.make, timeout=SECONDS)
-
-
-def job_client(settings: Settings) -> JobClient:
-    """The client of [gearman]. Raises SettingsError for TLS files that cannot be used."""
-    return JobClient(
-        servers=servers_of(settings.gearman),
-        tls=tls_of(settings.gearman),
-        connect_timeout=2.0,
-    )

@@ -15,10 +15,9 @@ from libra_common.settings import Settings
 from libra_octavia.agent.devices import DeviceAway
 from libra_octavia.agent.octavia import Octavia, library
 from libra_octavia.cli.syncing import hint
-from libra_octavia.devices.api import Apis
-from libra_octavia.devices.certificates import Certificates
+from libra_octavia.clients import open_pool
 from libra_octavia.devices.floating import FLOATING
-from libra_octavia.devices.opening import open_pool
+from libra_octavia.devices.opening import open_apis, open_certificates
 from libra_octavia.inventory import Certificate, Database, Devices
 from libra_octavia.rebuild import Fate, Rebuilder
 
@@ -52,15 +51,8 @@ def make_rebuilder(settings: Settings) -> Rebuilder:
             " believe no other than the one that they were built with"
         )
     database = Database(ours.inventory)
-    certificates = Certificates(
-        folder=ours.ca_dir, days=ours.certificate_days, devices=Devices(database)
-    )
-    apis = Apis(
-        context=certificates.context,
-        port=ours.device_port,
-        connect_timeout=ours.device_connect_timeout,
-        timeout=ours.device_timeout,
-    )
+    certificates = open_certificates(settings, Devices(database))
+    apis = open_apis(settings, certificates)
 
     def certificate(amphora: str, name: str, address: str) -> Certificate:
         serial, not_after = shown(

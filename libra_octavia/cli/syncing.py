@@ -11,9 +11,9 @@ from libra_client.cli.errors import BadArgument
 from libra_client.cli.exits import Exit
 from libra_common.jobs import JobError
 from libra_common.settings import Settings
+from libra_octavia.clients import job_client
 from libra_octavia.inventory import Database
 from libra_octavia.inventory.sync import sync_all, sync_one
-from libra_octavia.shared import job_client
 from libra_octavia.waker import FUNCTION
 
 
