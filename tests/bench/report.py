@@ -25,7 +25,8 @@ compare. `make bench` measures anew.
 _README_ROWS = re.compile(
     r"1-member-(added|removed|re-weighted)(-vs-haproxy-reload|-vs-nginx-reload|-vs-caddy-api)?"
     r"|2-mix-.*|2-requests-failed-(keep-alive|new-connections)-vs-(haproxy-reload|caddy-api)"
-    r"|3-.*|4-.*-10000-.*|5-DISCOVER-p50-.*|6-worker-.*|7-serving-again-.*",
+    r"|3-.*|4-.*-10000-.*|5-DISCOVER-p50-.*|6-worker-.*|7-serving-again-.*"
+    r"|8-.*-vs-nova-alone|9-.*-vs-.*|10-agent-.*|10-bare-.*-listeners|13-driver-call-.*|14-.*",
     re.ASCII,
 )
 """The rows that a newcomer wants; all of them are in the summary."""
