@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from libra_common.detach import Readiness
-from libra_common.health import Check, Family, Started
+from libra_common.health import Check, Family, Look, Started
 from libra_common.health.certificate import CertificateDays
 from libra_gate.counters import Counters
 
@@ -36,14 +36,18 @@ class GateHealth:
         self._connections = connections
         self._certificate = CertificateDays([certificate])
 
-    def checks(self) -> Iterator[Check]:
+    def look(self) -> Look:
+        """The checks of now, and the figures."""
+        return Look(checks=tuple(self._checks()), families=self._families)
+
+    def _checks(self) -> Iterator[Check]:
         """Listening, a gearmand answers, and the certificate is good."""
-        yield from self._started.checks()
+        yield from self._started.look().checks
         certificate = self._certificate.check()
         if certificate is not None:
             yield certificate
 
-    def families(self) -> Iterator[Family]:
+    def _families(self) -> Iterator[Family]:
         """Every counter, and the connections of now."""
         yield Family.one("libra_gate_connections", "Connections now.", float(self._connections()))
         for name, value in self._counters.snapshot().items():

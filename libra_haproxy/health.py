@@ -9,20 +9,31 @@ from libra_haproxy.ledger import Counts
 
 
 @dataclass(frozen=True, kw_only=True)
-class Health:
-    """An Instance at one moment.
+class Standing:
+    """Whether an Instance serves what it is to, at one moment: what one question tells.
 
     `in_force` tells whether HAProxy serves the stored `generation`, None where it need not run,
-    and `why_not` what is there instead. `reloads`, `runtime_changes` and `deaths` (of HAProxy or
-    its keeper) count from this daemon's start; `applied` is when the stored configuration came, in
-    UTC. `lingering` are processes that a reload has replaced and that still have connections.
-    `totals` are what went through each frontend in the Instance's life, by `ledger.COLUMNS`.
-    `version` is HAProxy's that runs, `installed` that of the program on disk; empty where unknown.
+    and `why_not` what is there instead. `version` is HAProxy's that runs, empty where unknown.
     """
 
     generation: int
     in_force: bool | None
     why_not: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """An Instance at the moment of `standing`, with all that there is to count.
+
+    `reloads`, `runtime_changes` and `deaths` (of HAProxy or its keeper) count from this daemon's
+    start; `applied` is when the stored configuration came, in UTC. `lingering` are processes that
+    a reload has replaced and that still have connections. `totals` are what went through each
+    frontend in the Instance's life, by `ledger.COLUMNS`. `installed` is the release of the HAProxy
+    on disk, empty where unknown.
+    """
+
+    standing: Standing
     applied: datetime | None = None
     reloads: int = 0
     runtime_changes: int = 0
@@ -31,5 +42,4 @@ class Health:
     lines_lost: int = 0
     lines_dropped: int = 0
     totals: Counts = field(default_factory=dict)
-    version: str = ""
     installed: str = ""

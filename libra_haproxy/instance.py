@@ -25,7 +25,7 @@ from libra_haproxy.errors import (
     LoadBalancerDeleted,
     NoLoadBalancer,
 )
-from libra_haproxy.health import Health
+from libra_haproxy.health import Health, Standing
 from libra_haproxy.history import UPDATE, WENT_BACK, Entry, History, refuse_stale
 from libra_haproxy.late import LateCheck
 from libra_haproxy.lognote import Owner
@@ -282,17 +282,26 @@ class Instance:
         """Whether HAProxy answers on its socket. Raises HaproxyTimeout when it hangs."""
         return self._service.answers()
 
-    def health(self) -> Health:
-        """How everything is now. Raises nothing: what cannot be asked is told as not in force."""
-        state, service = self._truth.state, self._service
-        must_run = state.model is not None
-        why_not = service.not_in_force() if must_run else ""
-        lost, dropped = _or_nothing(service.lines_missed, (0, 0))
-        running, installed = ("", "") if why_not or not must_run else service.versions()
-        return Health(
+    def standing(self) -> Standing:
+        """Whether HAProxy serves what is stored, by one question to it.
+
+        Raises nothing: what cannot be asked is told as not in force.
+        """
+        state = self._truth.state
+        why_not, version = ("", "") if state.model is None else self._service.standing()
+        return Standing(
             generation=state.generation,
-            in_force=not why_not if must_run else None,
+            in_force=None if state.model is None else not why_not,
             why_not=why_not,
+            version=version,
+        )
+
+    def health(self, standing: Standing) -> Health:
+        """What else there is to tell beside `standing`. Raises nothing either."""
+        service, must_run = self._service, standing.in_force is not None
+        lost, dropped = _or_nothing(service.lines_missed, (0, 0))
+        return Health(
+            standing=standing,
             applied=self._history.applied,
             reloads=service.reloads,
             runtime_changes=service.runtime_changes,
@@ -301,8 +310,7 @@ class Instance:
             lines_lost=lost,
             lines_dropped=dropped,
             totals=_or_nothing(lambda: service.books().totals, {}),
-            version=running,
-            installed=installed,
+            installed=service.installed() if must_run else "",
         )
 
     # -- the story of a change ---------------------------------------------------------------

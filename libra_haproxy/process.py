@@ -91,6 +91,16 @@ class Process:
 
         return answered
 
+    def glance(self, *, seconds: float) -> tuple[str | None, str]:
+        """The digest, and HAProxy's release, asked within `seconds`; None and "" when none runs.
+
+        Raises HaproxyTimeout when it hangs.
+        """
+        try:
+            return self.worker.glance(seconds=seconds)
+        except HaproxyDown:
+            return None, ""
+
     def serve(self, digest: str, wanted: Servers) -> None:
         """Have the file that carries `digest` served, by a start or a reload.
 

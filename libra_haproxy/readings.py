@@ -100,6 +100,12 @@ def parse_digest(answer: str) -> str | None:
     return digest[1] if digest else None
 
 
+def parse_release(answer: str) -> str:
+    """HAProxy's release, of the answer to `show version`, after whatever else was asked for."""
+    release = re.findall(r"^(\d\S*)$", answer, re.MULTILINE)
+    return release[-1] if release else ""
+
+
 def parse_servers(answer: str) -> tuple[ServerRow, ...]:
     """Read `show servers state`: the format's number, a header, one row a server."""
     head, _, rest = answer.partition("# ")

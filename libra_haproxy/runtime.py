@@ -26,6 +26,7 @@ from libra_haproxy.readings import (
     parse_digest,
     parse_pid,
     parse_processes,
+    parse_release,
     parse_servers,
     parse_snapshot,
 )
@@ -121,12 +122,15 @@ class Worker:
         """Have one line of commands, which must bear repeating, carried out; gives the answer."""
         return self._ask(line, payload=payload)()[1]
 
-    def _ask(self, line: str, *, payload: str = "") -> Callable[[], tuple[int, str]]:
+    def _ask(
+        self, line: str, *, payload: str = "", seconds: float | None = None
+    ) -> Callable[[], tuple[int, str]]:
         """Send a line; what this gives waits for the answer, and for who gave it."""
         question = f"show info;{line}"
+        patience = self._seconds if seconds is None else seconds
 
         def sent() -> Asked:
-            deadline = Deadline.after(self._seconds)
+            deadline = Deadline.after(patience)
             return Asked(self._path, question, payload=payload, deadline=deadline)
 
         asked = sent()
@@ -134,7 +138,7 @@ class Worker:
         def answered() -> tuple[int, str]:
             nonlocal asked
             # From now on: what was done meanwhile is not HAProxy's fault.
-            deadline = Deadline.after(self._seconds)
+            deadline = Deadline.after(patience)
             while True:
                 who, _, said = asked.answer(deadline=deadline).partition("\n\n")
                 pid = parse_pid(who)
@@ -160,6 +164,11 @@ class Worker:
             return pid, parse_digest(said)
 
         return answered
+
+    def glance(self, *, seconds: float) -> tuple[str | None, str]:
+        """The digest of the text it was started from, and its release; asked within `seconds`."""
+        _, said = self._ask(f"{_DIGEST};show version", seconds=seconds)()
+        return parse_digest(said), parse_release(said)
 
     def servers(self) -> tuple[ServerRow, ...]:
         """Every server of every backend that is not disabled."""

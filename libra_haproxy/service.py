@@ -18,8 +18,6 @@ from libra_haproxy.check import check, must_be_there
 from libra_haproxy.confirm import certificate_differences, differences
 from libra_haproxy.errors import (
     EngineError,
-    HaproxyDown,
-    HaproxyTimeout,
     NoLoadBalancer,
     NotInForce,
 )
@@ -150,26 +148,24 @@ class Service:
         self._text = rendered
         return True
 
-    def not_in_force(self) -> str:
-        """Why HAProxy does not serve what it was last given, empty where it does.
+    def standing(self) -> tuple[str, str]:
+        """Why HAProxy does not serve what it was last given, empty where it does; its release.
 
-        Told within two seconds, whatever HAProxy does.
+        One question to HAProxy, which has two seconds for it.
         """
-        glance = Worker(socket_path=self._admin_socket, seconds=_GLANCE_SECONDS)
         try:
-            running = glance.pid_and_digest()[1]
-            if self._text is None or running != self._text.digest:
-                # It may be the process that was replaced, whose word counts for nothing.
-                running = self.running()
-        except HaproxyTimeout as error:
-            return str(error)
-        except HaproxyDown:
-            running = None
+            running, release = self._process.glance(seconds=_GLANCE_SECONDS)
+        except EngineError as error:
+            return str(error), ""
         if running is None:
-            return "HAProxy does not run"
+            return "HAProxy does not run", release
         if self._text is None or running != self._text.digest:
-            return "HAProxy serves another text than the stored one"
-        return ""
+            return "HAProxy serves another text than the stored one", release
+        return "", release
+
+    def installed(self) -> str:
+        """HAProxy's release on disk; empty where it cannot be run."""
+        return haproxy_version(self._haproxy)
 
     def way(self, now: State, wanted: State, rendered: Rendered, *, running: str | None) -> Plan:
         """How to get from `now` to `wanted`: at run time where HAProxy is known to serve `now`."""
@@ -307,7 +303,7 @@ class Service:
         running = ""
         with contextlib.suppress(EngineError):
             running = self._worker.ask("show version").strip()
-        return running, haproxy_version(self._haproxy)
+        return running, self.installed()
 
     def look(self) -> int:
         """See that a keeper is there, and clear out; returns the deaths seen since last time."""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from libra_common.health import Check, Family, Histogram, Tally
+from libra_common.health import Check, Family, Histogram, Look, Tally
 from libra_common.health.certificate import CertificateDays
 from libra_common.health.recent import Recent
 from libra_common.health.registration import Registration
@@ -35,14 +35,18 @@ class PoolHealth:
         self._busy = busy
         self._certificate = CertificateDays([certificate])
 
-    def checks(self) -> Iterator[Check]:
+    def look(self) -> Look:
+        """The checks of now, and the figures."""
+        return Look(checks=tuple(self._checks()), families=self._families)
+
+    def _checks(self) -> Iterator[Check]:
         """Registered; a cloud that is away fails its jobs, and no restart mends that."""
         yield self._registration.check()
         certificate = self._certificate.check()
         if certificate is not None:
             yield certificate
 
-    def families(self) -> Iterator[Family | Histogram]:
+    def _families(self) -> Iterator[Family | Histogram]:
         """Jobs (a build's seconds among them), and devices by state."""
         yield self._tally.family()
         yield Family.one("libra_jobs_running", "Jobs being done now.", float(self._busy()))

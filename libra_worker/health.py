@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
-from libra_common.health import Check, Family, Histogram, Tally
+from libra_common.health import Check, Family, Histogram, Look, Tally
 from libra_common.health.certificate import CertificateDays
 from libra_common.health.registration import Registration
 from libra_common.jobs import JobWorker
-from libra_worker.drivers.base import Driver
+from libra_worker.drivers.base import Driver, DriverHealth
 
 
 class WorkerHealth:
@@ -33,20 +34,24 @@ class WorkerHealth:
         self._tally = tally
         self._certificate = CertificateDays([certificate])
 
-    def checks(self) -> Iterator[Check]:
+    def look(self) -> Look:
+        """Ask the driver once; its figures are those of the moment of the checks."""
+        driver = self._driver()
+        health = None if driver is None else driver.health()
+        return Look(checks=tuple(self._checks(health)), families=partial(self._families, health))
+
+    def _checks(self, health: DriverHealth | None) -> Iterator[Check]:
         """Registered, and HAProxy serves what is stored."""
         yield self._registration.check()
-        driver = self._driver()
-        if driver is None:
+        if health is None:
             yield Check(name="haproxy", ok=False, detail="being brought to the stored state")
         else:
-            health = driver.health()
             yield Check(name="haproxy", ok=health.ok, detail=health.detail)
         certificate = self._certificate.check()
         if certificate is not None:
             yield certificate
 
-    def families(self) -> Iterator[Family | Histogram]:
+    def _families(self, health: DriverHealth | None) -> Iterator[Family | Histogram]:
         """Jobs, HAProxy, certificates."""
         yield self._tally.family()
         jobs = self._jobs()
@@ -58,7 +63,6 @@ class WorkerHealth:
             labels=("server",),
             values={(str(server),): 1.0 for server in self._registration.servers()},
         )
-        driver = self._driver()
-        if driver is not None:
-            yield from driver.health().figures
+        if health is not None:
+            yield from health.figures()
         yield self._certificate.family()

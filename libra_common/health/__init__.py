@@ -2,7 +2,7 @@
 
 from libra_common.health.page import Page
 from libra_common.health.server import HealthServer, serve
-from libra_common.health.subject import Check, Family, Histogram, Started, Subject
+from libra_common.health.subject import Check, Family, Histogram, Look, Started, Subject
 from libra_common.health.tally import Tally
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Family",
     "HealthServer",
     "Histogram",
+    "Look",
     "Page",
     "Started",
     "Subject",

@@ -68,7 +68,7 @@ class Page:
         return _told(200 if alive else 503, alive=alive, seconds_since_progress=round(silent, 1))
 
     def _ready(self) -> Answer:
-        checks = list(self._subject.checks())
+        checks = self._subject.look().checks
         ready = all(check.ok for check in checks)
         return _told(200 if ready else 503, ready=ready, checks=[asdict(one) for one in checks])
 
@@ -81,8 +81,9 @@ class Page:
         return Answer(status=200, kind=CONTENT_TYPE_LATEST, body=generate_latest(registry))
 
     def _families(self) -> Iterator[Family | Histogram]:
+        look = self._subject.look()
         checks: dict[tuple[str, ...], float]
-        checks = {(check.name,): float(check.ok) for check in self._subject.checks()}
+        checks = {(check.name,): float(check.ok) for check in look.checks}
         yield Family(
             name="libra_build_info",
             help="The daemon and its release.",
@@ -98,7 +99,7 @@ class Page:
             labels=("check",),
             values=checks,
         )
-        yield from self._subject.families()
+        yield from look.families()
 
 
 class _Collected:

@@ -49,14 +49,22 @@ class Histogram:
     """For each value of the labels: how many at each bound (and above all), and the sum."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What one look at a daemon found: the checks, and a way to have the figures too.
+
+    `families` asks only for what the checks did not need, so whoever wants both asks once.
+    """
+
+    checks: tuple[Check, ...]
+    families: Callable[[], Iterable[Family | Histogram]] = tuple
+
+
 class Subject(Protocol):
-    """Whom the pages are about. Both are asked by several threads, and answer within a second."""
+    """Whom the pages are about. Asked by several threads; answers within seconds."""
 
-    def checks(self) -> Iterable[Check]:
-        """What must be so; the daemon is ready when all are."""
-
-    def families(self) -> Iterable[Family | Histogram]:
-        """The figures of now."""
+    def look(self) -> Look:
+        """What must be so, the daemon being ready when all of it is, and the figures of now."""
 
 
 class Started:
@@ -65,11 +73,8 @@ class Started:
     def __init__(self, readiness: Callable[[], Readiness]) -> None:
         self._readiness = readiness
 
-    def checks(self) -> Iterable[Check]:
-        """Whether it got to its end."""
+    def look(self) -> Look:
+        """Whether it got to its end; no figures."""
         readiness = self._readiness()
-        yield Check(name="started", ok=readiness is Readiness.READY, detail=readiness.name.lower())
-
-    def families(self) -> Iterable[Family | Histogram]:
-        """Nothing."""
-        return ()
+        ok = readiness is Readiness.READY
+        return Look(checks=(Check(name="started", ok=ok, detail=readiness.name.lower()),))

@@ -17,7 +17,7 @@ The rules for every driver:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -178,11 +178,14 @@ class Stats:
 
 @dataclass(frozen=True, kw_only=True)
 class DriverHealth:
-    """How the software is: whether it serves what is stored, in words too, and its figures."""
+    """How the software is: whether it serves what is stored, in words too.
+
+    `figures` asks for what else there is to tell beside that.
+    """
 
     ok: bool
     detail: str
-    figures: tuple[Family, ...] = ()
+    figures: Callable[[], Iterable[Family]] = tuple
 
 
 class Driver(ABC):
@@ -288,7 +291,10 @@ class Driver(ABC):
 
     @abstractmethod
     def health(self) -> DriverHealth:
-        """How the software is now, for health and metrics; raises nothing that is foreseen."""
+        """How the software is now, for health and metrics; raises nothing that is foreseen.
+
+        Asked often, so it costs one question to the software at most.
+        """
 
     @abstractmethod
     def describe(self) -> Mapping[str, object]:

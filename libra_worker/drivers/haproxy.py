@@ -185,13 +185,15 @@ class HaproxyDriver(Driver):
 
     @override
     def health(self) -> DriverHealth:
-        found = self._instance.health()
+        found = self._instance.standing()
         if found.in_force is None:
             detail = "there is no load balancer"
         else:
             detail = found.why_not or f"generation {found.generation} is in force"
         return DriverHealth(
-            ok=found.in_force is not False, detail=detail, figures=tuple(figures(found))
+            ok=found.in_force is not False,
+            detail=detail,
+            figures=lambda: tuple(figures(self._instance.health(found))),
         )
 
     @override

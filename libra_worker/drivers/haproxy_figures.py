@@ -13,12 +13,13 @@ _RESPONSES = [column for column in COLUMNS if column.startswith("hrsp_")]
 
 def figures(health: Health) -> Iterator[Family]:
     """The families of an Instance's health."""
+    standing = health.standing
     yield Family.one(
-        "libra_generation", "Number of the stored configuration.", float(health.generation)
+        "libra_generation", "Number of the stored configuration.", float(standing.generation)
     )
-    if health.in_force is not None:
+    if standing.in_force is not None:
         yield Family.one(
-            "libra_in_force", "Whether HAProxy serves what is stored.", float(health.in_force)
+            "libra_in_force", "Whether HAProxy serves what is stored.", float(standing.in_force)
         )
     if health.applied is not None:
         yield Family.one(
@@ -47,17 +48,17 @@ def figures(health: Health) -> Iterator[Family]:
         "Processes that a reload has replaced and that still have connections.",
         float(health.lingering),
     )
-    if health.version:
+    if standing.version:
         yield Family(
             name="libra_haproxy_info",
             help="HAProxy's release that runs, and that of the program on disk.",
             labels=("running", "installed"),
-            values={(health.version, health.installed): 1.0},
+            values={(standing.version, health.installed): 1.0},
         )
         yield Family.one(
             "libra_haproxy_outdated",
             "Whether another HAProxy is installed than the one that runs.",
-            float(bool(health.installed) and health.installed != health.version),
+            float(bool(health.installed) and health.installed != standing.version),
         )
     yield Family(
         name="libra_log_lines_missed",

@@ -260,6 +260,20 @@ def test_what_a_replaced_process_says_or_does_counts_for_nothing(tmp_path: Path)
     assert worker.run(["set server b/s weight 1"]) == "proc.libra: type=str value=<bb>"
 
 
+def test_a_glance_is_one_question_and_takes_no_word_of_a_replaced_process(tmp_path: Path) -> None:
+    # Given a process that was replaced and still answers once
+    process = Fake(tmp_path / "s", OLD + b"\n2.6.12\n", NEW + b"\n2.8.3-1+b1\n")
+    worker = Worker(socket_path=tmp_path / "s", seconds=5)
+    worker.replaced(11)
+    # Then the other one's text and release are told
+    assert worker.glance(seconds=5) == ("bb", "2.8.3-1+b1")
+    assert len(process.asked) == 2
+    # And one that hangs is waited for no longer than was said
+    Fake(tmp_path / "hung", None)
+    with pytest.raises(HaproxyTimeout):
+        Worker(socket_path=tmp_path / "hung", seconds=3600).glance(seconds=0.05)
+
+
 def test_a_replaced_process_that_does_not_leave_its_socket_is_an_error(tmp_path: Path) -> None:
     Fake(tmp_path / "s", OLD)
     worker = Worker(socket_path=tmp_path / "s", seconds=0.05)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from libra_common.health import Check, Family, HealthServer, Page, Tally
+from libra_common.health import Check, Family, HealthServer, Look, Page, Tally
 from libra_common.health.server import HealthUnavailable
 from libra_common.health.subject import Histogram
 from libra_common.settings.values import HostPort, Loopback
@@ -21,12 +21,18 @@ class Subject:
     def __init__(self) -> None:
         self.well = True
         self.tally = Tally()
+        self.asked: list[str] = []
 
-    def checks(self) -> Iterator[Check]:
-        yield Check(name="gearman", ok=True, detail="registered")
-        yield Check(name="haproxy", ok=self.well, detail='says "no"')
+    def look(self) -> Look:
+        self.asked.append("look")
+        checks = (
+            Check(name="gearman", ok=True, detail="registered"),
+            Check(name="haproxy", ok=self.well, detail='says "no"'),
+        )
+        return Look(checks=checks, families=self._families)
 
-    def families(self) -> Iterator[Family | Histogram]:
+    def _families(self) -> Iterator[Family | Histogram]:
+        self.asked.append("figures")
         yield self.tally.family()
         yield Family(
             name="libra_things",
@@ -73,6 +79,17 @@ def test_it_is_ready_when_every_check_is_well(page: Page, subject: Subject) -> N
     answer = page.answer("/readyz")
     assert answer.status == 503
     assert [one["ok"] for one in json.loads(answer.body)["checks"]] == [True, False]
+
+
+def test_each_page_looks_once_and_asks_for_no_more_than_it_shows(
+    page: Page, subject: Subject
+) -> None:
+    page.answer("/healthz")
+    assert subject.asked == []
+    page.answer("/readyz")
+    assert subject.asked == ["look"]
+    page.answer("/metrics")
+    assert subject.asked == ["look", "look", "figures"]
 
 
 def test_figures_are_in_prometheus_own_form(page: Page, subject: Subject) -> None:
