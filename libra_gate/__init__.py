@@ -5,3 +5,6 @@
 gearmand knows no authorisation: whoever reaches it can take the jobs of every node, keys included.
 So it listens where only the gate reaches it, and the gate reads the header of each packet.
 """
+
+PROG = "libra_gate"
+"""The command."""
