@@ -2,17 +2,15 @@
 
 A certificate of Libra's own authority carries `libra:ROLE:NAME` as a subject alternative name of
 the type URI, NAME percent-encoded (RFC 3986). It stands beside DNS names and addresses, which say
-where a server is found and never give a role. Standard library only: whoever holds an open TLS
-connection can ask.
+where a server is found and never give a role.
 """
 
 from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote, unquote
 
 POOL_FUNCTION = "libra_pool_mgm"
@@ -102,9 +100,3 @@ def identity_of(uris: Iterable[str]) -> Identity:
     if fault or not colon or identity.uri != ours[0]:
         raise NoIdentity(f"its role cannot be read: {ours[0][:80]!r}")
     return identity
-
-
-def identity_of_peer(certificate: Mapping[str, Any] | None) -> Identity:
-    """Give the holder of what `ssl.SSLSocket.getpeercert()` returned; raises NoIdentity."""
-    names = (certificate or {}).get("subjectAltName", ())
-    return identity_of(value for kind, value in names if kind == "URI")
