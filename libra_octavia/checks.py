@@ -11,8 +11,9 @@ from sqlalchemy import text
 
 from libra_common.authority import Authority, AuthorityError
 from libra_common.errors import LibraError, SettingsError
-from libra_common.jobs import servers_of, tls_of
+from libra_common.jobs import NoServer, servers_of, tls_of
 from libra_common.jobs.dial import dial
+from libra_common.jobs.proof import prove
 from libra_common.pidfile import is_held
 from libra_common.settings import Settings
 from libra_octavia.health.receiver import listen
@@ -80,9 +81,16 @@ def _gearmand(settings: Settings) -> Iterable[str]:
         return
     for server in servers_of(settings.gearman):
         try:
-            dial(server, tls=tls, timeout=_CONNECT_SECONDS).close()
+            if tls is None:
+                dial(server, timeout=_CONNECT_SECONDS).close()
+                continue
+            faults_of_tls = prove(server, tls)
         except OSError as error:
             yield f"[gearman] servers: {server} cannot be reached: {error.strerror or error}"
+        except NoServer as error:
+            yield f"[gearman] servers: {server} cannot be reached: {error}"
+        else:
+            yield from (f"[gearman] servers = {server}: {fault}" for fault in faults_of_tls)
 
 
 def _authority(folder: Path) -> Iterable[str]:

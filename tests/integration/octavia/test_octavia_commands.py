@@ -31,6 +31,7 @@ from libra_octavia.inventory import (
     migrate,
 )
 from libra_octavia.main import main as libra_octavia
+from tests.support.gate import Papers
 from tests.support.gearmand import Gearmand
 from tests.support.octavia_health import serve
 from tests.support.ports import free_port
@@ -229,6 +230,22 @@ def test_each_thing_that_is_wrong_is_one_sentence(
     assert code == DaemonExit.CONFIG
     assert len(faults.splitlines()) == 2
     assert "others can read it" in faults
+
+
+def test_a_gearmand_in_plain_text_is_a_fault_where_tls_is_asked_for(
+    right: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gate").mkdir()
+    tls = Papers(tmp_path / "gate").holder("agent", "provider")
+    options = [
+        *("--gearman-ssl-key", str(tls.key), "--gearman-ssl-cert", str(tls.cert)),
+        *("--gearman-ssl-ca", str(tls.ca)),
+    ]
+    with pytest.raises(SystemExit) as left:
+        libra_octavia(["--check-config", *written(tmp_path, **dict(right)), *options])
+    said = capsys.readouterr().err
+    assert left.value.code == DaemonExit.CONFIG
+    assert f"[gearman] servers = {right['gearman']}: answers in plain text" in said
 
 
 def test_tables_of_a_newer_release_are_a_fault(
