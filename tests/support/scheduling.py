@@ -1,13 +1,26 @@
-"""Which tests may run beside each other: whole modules, and those of one OpenStack in a row."""
+"""Which tests may run beside each other, and in which order they begin.
+
+Whole modules run side by side, and those of one OpenStack in a row. What takes longest begins
+first: a row that began last would have the machine to itself in the end.
+"""
 
 from __future__ import annotations
 
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
-_ROWS = ("tests/integration/pool/nova", "tests/integration/amphora/octavia")
+ROWS = ("tests/integration/pool/nova", "tests/integration/amphora/octavia")
 """Folders, or beginnings of their names, whose tests share something that there is once."""
+
+MINUTES = {
+    "tests/integration/pool/nova": 25,
+    "tests/integration/octavia/test_devices_random.py": 8,
+    "tests/integration/amphora/octavia": 8,
+    "tests/integration/octavia/test_devices_crash.py": 4,
+}
+"""How long the longest take, roughly; what is not here takes less than any that is."""
 
 
 class Scheduling:
@@ -18,10 +31,23 @@ class Scheduling:
         self, config: pytest.Config, log: Producer
     ) -> LoadScopeScheduling:
         """Give each worker one module, or one row, after the other."""
-        return _ByModule(config, log)
+        return _LongestFirst(config, log)
 
 
-class _ByModule(LoadScopeScheduling):  # type: ignore[misc]  # xdist leaves it untyped
+class _LongestFirst(LoadScopeScheduling):  # type: ignore[misc]  # xdist leaves it untyped
     def _split_scope(self, nodeid: str) -> str:
         module = nodeid.split("::", 1)[0]
-        return next((row for row in _ROWS if module.startswith(row)), module)
+        return next((row for row in ROWS if module.startswith(row)), module)
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        # Of those that are not known to be long the first: xdist has the most tests there.
+        longest = max(self.workqueue, key=lambda scope: MINUTES.get(scope, 0))
+        self.workqueue.move_to_end(longest, last=False)
+        super()._assign_work_unit(node)
+
+    def _reschedule(self, node: WorkerController) -> None:
+        # A worker begins its last test once it knows of the next one. One is enough: whatever is
+        # given to it now waits for it, even where another worker has nothing to do.
+        if self.workqueue and self._pending_of(self.assigned_work[node]) > 1:
+            return
+        super()._reschedule(node)
