@@ -40,7 +40,8 @@ def python(release: str = NEWEST) -> Path:
         need.missing(
             f"octavia's environment would be built in {ROOT}, where this user may not write"
         )
-    lock = os.open(ROOT, os.O_RDONLY | os.O_DIRECTORY)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not stamp.exists() or stamp.read_text() != wanted:
