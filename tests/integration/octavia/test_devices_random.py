@@ -15,11 +15,12 @@ from tests.support.octavia_random import (
     nothing_leaks,
     serves_what_is_shown,
 )
+from tests.support.sizes import size
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 
-@pytest.mark.parametrize(("seed", "operations"), [(1, 24), (2, 100)])
+@pytest.mark.parametrize(("seed", "operations"), [(1, size(12, full=24)), (2, size(36, full=100))])
 def test_every_load_balancer_ends_as_the_api_shows_it(seed: int, operations: int) -> None:
     chance = random.Random(seed)
     with OctaviaCloud(octavia={"lease": 10}) as cloud:

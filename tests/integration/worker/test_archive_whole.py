@@ -22,12 +22,14 @@ from tests.support.need import program
 from tests.support.node import Node, submit
 from tests.support.numbered import CONNECTIONS, NumberedLoad
 from tests.support.ports import free_port
+from tests.support.sizes import size
 from tests.support.swift import Swift
 from tests.support.traffic import get
 from tests.support.wait import until
 
-LINES = int(os.environ.get("LIBRA_TEST_LINES", "100000"))
-LOG_MB = int(os.environ.get("LIBRA_TEST_LOG_MB", "200"))
+LINES = int(os.environ.get("LIBRA_TEST_LINES", size(100_000, full=1_000_000)))
+LOG_MB = int(os.environ.get("LIBRA_TEST_LOG_MB", size(200, full=2048)))
+KILLS = size(12, full=50)
 MB = 1 << 20
 
 
@@ -137,7 +139,7 @@ def test_a_worker_that_is_killed_under_traffic_loses_no_line(
         ("before_upload", 1),
         ("after_upload", 2),
         ("after_unlink", 1),
-        pytest.param("after_upload", 50, marks=[pytest.mark.slow, pytest.mark.timeout(600)]),
+        pytest.param("after_upload", KILLS, marks=[pytest.mark.slow, pytest.mark.timeout(600)]),
     ],
 )
 def test_a_kill_in_the_middle_of_an_archive_sends_no_line_twice(

@@ -13,8 +13,11 @@ from tests.support.backends import HttpBackend
 from tests.support.load import getting
 from tests.support.node import Node, submit
 from tests.support.ports import free_port
+from tests.support.sizes import size
 from tests.support.traffic import get, refused
 from tests.support.wait import until
+
+KILLS = size(6, full=20)
 
 AT_RUN_TIME = [
     "before_write",
@@ -70,7 +73,7 @@ def answer(client: subprocess.Popen[bytes]) -> dict[str, Any]:
     [*((step, True) for step in STEPS), *((step, False) for step in AT_RUN_TIME)],
 )
 @pytest.mark.parametrize(
-    "times", [2, pytest.param(20, marks=pytest.mark.slow)], ids=["twice", "20 times"]
+    "times", [2, pytest.param(KILLS, marks=pytest.mark.slow)], ids=["twice", f"{KILLS} times"]
 )
 @pytest.mark.timeout(600)
 def test_a_worker_killed_in_an_update_disturbs_nobody_and_converges(
