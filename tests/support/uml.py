@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.support import need
 
 _MODULES = (
-    *("ipv6", "veth", "bridge", "ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_wlc"),
+    *("ipv6", "veth", "bridge", "ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_wlc", "ip_vs_sh"),
     *("crc32c_generic", "sha1_generic", "md5", "hmac", "sctp"),
 )
 _END = "The tests ended with"
