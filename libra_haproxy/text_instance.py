@@ -11,32 +11,15 @@ import contextlib
 import logging
 import shutil
 import threading
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 
-from libra_common.crash import crash_point
-from libra_haproxy import (
-    commands,
-    text_certificates,
-    text_plan,
-    text_rules,
-    text_servers,
-    text_stat,
-)
-from libra_haproxy.errors import EngineError, NoLoadBalancer, NotInForce
-from libra_haproxy.keeper_client import KeeperClient
-from libra_haproxy.leaving import Leaving
+from libra_haproxy import text_stat
+from libra_haproxy.errors import EngineError, NoLoadBalancer
 from libra_haproxy.ledger import Books
-from libra_haproxy.loaded import Loaded
-from libra_haproxy.process import Process
-from libra_haproxy.readings import Snapshot
 from libra_haproxy.store import Store
-from libra_haproxy.text import Text, TextRefused, parse, refused, without
-from libra_haproxy.text_check import complaints
-from libra_haproxy.text_confirm import differences
-from libra_haproxy.text_derive import Derived, TextPlace, derive
+from libra_haproxy.text import Text, TextRefused, without
+from libra_haproxy.text_service import TextService
 from libra_haproxy.text_stat import Stat
 from libra_haproxy.text_store import Record, TextStore, Wanted
 
@@ -53,36 +36,17 @@ class NotRunning(EngineError):
 
 
 class TextInstance:
-    """One controller's text and its HAProxy.
-
-    `place` says what the running file needs to know of the machine, for a name among peers;
-    `owner` locks the directory for one door.
-    """
+    """One controller's text and its HAProxy; `owner` locks the directory for one door."""
 
     def __init__(
-        self,
-        *,
-        store: TextStore,
-        owner: Store,
-        process: Process,
-        keeper: KeeperClient,
-        haproxy: Path,
-        run_dir: Path,
-        place: Callable[[str], TextPlace],
+        self, *, store: TextStore, owner: Store, service: TextService, run_dir: Path
     ) -> None:
         self._store = store
         self._owner = owner
-        self._process = process
-        self._keeper = keeper
-        self._haproxy = haproxy
+        self._service = service
         self._run_dir = run_dir
-        self._place = place
         self._changes = threading.Lock()
         self._record: Record | None = None
-        self._texts: dict[str, Text] = {}
-        self._serving: Derived | None = None  # what HAProxy was last seen to serve
-        self._leaving = Leaving()
-        self._pid = 0
 
     # -- what it is ------------------------------------------------------------------------
 
@@ -100,7 +64,7 @@ class TextInstance:
     def text(self) -> Text | None:
         """The text that is served, else the one that was uploaded last."""
         record = self._record
-        return None if record is None else self._parsed(record.running or record.uploaded)
+        return None if record is None else self._service.parsed(record.running or record.uploaded)
 
     def in_force(self) -> bool:
         """Whether HAProxy is seen to serve the text that was uploaded last.
@@ -110,10 +74,10 @@ class TextInstance:
         if not self._changes.acquire(timeout=LOOK_SECONDS):
             return False
         try:
-            record, serving = self._record, self._serving
-            if record is None or serving is None or record.wanted is not Wanted.STARTED:
+            record = self._record
+            if record is None or record.wanted is not Wanted.STARTED:
                 return False
-            return record.running == record.uploaded and self._process.digest() == serving.digest
+            return record.running == record.uploaded and self._service.serves_the_last()
         except EngineError:
             return False
         finally:
@@ -122,7 +86,7 @@ class TextInstance:
     def answers(self) -> bool:
         """Whether HAProxy answers on its socket, in any state."""
         try:
-            return self._process.digest() is not None
+            return self._service.answers()
         except EngineError:
             return False
 
@@ -135,7 +99,7 @@ class TextInstance:
 
     def books(self) -> Books:
         """What went through each frontend, over all processes. Raises HaproxyTimeout."""
-        return self._process.books()
+        return self._service.books()
 
     # -- changes ---------------------------------------------------------------------------
 
@@ -155,7 +119,7 @@ class TextInstance:
                     self._erase()
             elif record.wanted is Wanted.STARTED and record.running is not None:
                 try:
-                    self._bring(self._staged(record.running, record.peer), way=None)
+                    self._bring(record.running, record.peer)
                 except EngineError as error:
                     LOG.error("the stored load balancer cannot be served yet: %s", error)
 
@@ -171,7 +135,7 @@ class TextInstance:
         """
         with self._changes:
             try:
-                self._staged(source, peer)
+                self._service.staged(source, peer)
             except TextRefused:
                 if self._record is not None:
                     self._store.put_aside(source)
@@ -188,20 +152,19 @@ class TextInstance:
         with self._changes:
             record = self._must()
             self._save(replace(record, wanted=Wanted.STOPPED))
-            status = self._keeper.status()
-            self._process.stop()
-            self._serving = None
-            if record.wanted is Wanted.STARTED and (status is None or status.pid is None):
-                raise NotRunning(f"haproxy process with PID {self._pid} not found")
+            was_there = self._service.is_there()
+            self._service.stop()
+            if record.wanted is Wanted.STARTED and not was_there:
+                raise NotRunning(f"haproxy process with PID {self._service.pid} not found")
 
     def cut(self, listener: str) -> bool:
         """Take one listener out, the others serve on; False where it is the only one."""
         with self._changes:
             record = self._must()
-            uploaded = without(self._parsed(record.uploaded), listener)
+            uploaded = without(self._service.parsed(record.uploaded), listener)
             if uploaded is None:
                 return False
-            running = record.running and without(self._parsed(record.running), listener)
+            running = record.running and without(self._service.parsed(record.running), listener)
             if running and record.wanted is Wanted.STARTED:
                 self._take_over(running)
                 record = self._must()
@@ -223,10 +186,7 @@ class TextInstance:
         if not self._changes.acquire(blocking=False):
             return
         try:
-            self._process.look()
-            status = self._keeper.status()
-            self._pid = (status and status.pid) or self._pid
-            self._leaving.look(self._process.worker)
+            self._service.look()
         except EngineError as error:
             LOG.warning("cannot look after HAProxy: %s", error)
         finally:
@@ -242,38 +202,16 @@ class TextInstance:
     def _save(self, record: Record) -> None:
         self._store.save(record)
         self._record = record
-        kept = {record.uploaded, record.running}
-        self._texts = {source: text for source, text in self._texts.items() if source in kept}
-
-    def _parsed(self, source: str) -> Text:
-        found = self._texts.get(source)
-        if found is None:
-            found = self._texts[source] = parse(source)
-        return found
-
-    def _staged(self, source: str, peer: str) -> Derived:
-        """Make the running file of a text and have HAProxy check it; it is not in force yet."""
-        text, place = self._parsed(source), self._place(peer)
-        found = text_rules.complaints(
-            text, known=lambda word, path: place.files.local(word, path) is not None
-        )
-        if found:
-            raise refused(found)
-        derived = derive(text, place)
-        file = self._store.stage(derived.text)
-        said = complaints(haproxy=self._haproxy, config=file)
-        if said is not None:
-            raise TextRefused(derived.in_senders_words(said, file=file))
-        return derived
+        self._service.forget_but({record.uploaded, record.running})
 
     def _take_over(self, source: str) -> None:
         """Bring a text into force, or leave all as it was."""
         before = self._must()
-        derived = self._staged(source, before.peer)
-        way = self._way(before, source, derived)
+        derived = self._service.staged(source, before.peer)
+        way = self._service.way(before.running, source, derived)
         self._save(replace(before, running=source, wanted=Wanted.STARTED))
         try:
-            self._bring(derived, way=way)
+            self._service.bring_into_force(source, derived, way=way)
         except EngineError:
             self._go_back(before)
             raise
@@ -283,81 +221,20 @@ class TextInstance:
         self._save(before)
         try:
             if before.wanted is Wanted.STARTED and before.running is not None:
-                self._bring(self._staged(before.running, before.peer), way=None)
+                self._bring(before.running, before.peer)
             else:
-                self._process.stop()
+                self._service.stop()
         except EngineError as error:
             LOG.error("the load balancer from before the change cannot be served: %s", error)
 
-    def _way(self, before: Record, source: str, derived: Derived) -> text_plan.TextPlan | None:
-        """Changes at run time, where HAProxy is known to serve the text before."""
-        known = self._serving
-        if known is None or before.running is None:
-            return None
-        renewed = text_certificates.renewed(known.files, derived.files)
-        if renewed is None:
-            LOG.info("reloading: more than keys with their certificates has changed")
-            return None
-        if self._process.digest() != known.digest or self._leaving.too_many:
-            return None
-        way = text_plan.plan(self._parsed(before.running), self._parsed(source))
-        if isinstance(way, str):
-            LOG.info("reloading: %s", way)
-            return None
-        return replace(way, renewed=renewed)
-
-    def _bring(self, derived: Derived, *, way: text_plan.TextPlan | None) -> None:
-        """Have a staged file served, and read back that it is."""
-        self._store.commit()
-        record = self._must()
-        text = self._parsed(record.running or record.uploaded)
-        found = ["it is not served yet"]
-        if self._process.digest() == derived.digest:
-            found = self._differences(text, derived, self._process.worker.look())
-        elif way is not None:
-            found = self._change(way, derived, text)
-        if found:
-            self._process.serve(derived.digest, text_servers.checked(text))
-            self._leaving.clear()
-            found = self._differences(text, derived, self._process.worker.look())
-        if found:
-            raise NotInForce("HAProxy does not serve what was asked: " + "; ".join(found[:5]))
-        self._serving = derived
-        status = self._keeper.status()
-        self._pid = (status and status.pid) or self._pid
-
-    def _change(self, way: text_plan.TextPlan, derived: Derived, text: Text) -> list[str]:
-        """Change servers at run time; gives what is not as asked then."""
-        before = list(self._leaving.make_way(way.added))
-        self._leaving.add(way.removed)
-        try:
-            text_certificates.renew(Loaded(self._process.worker), way.renewed)
-            said, seen = self._process.worker.change(
-                commands.lines([*before, *way.commands, commands.marking(derived.digest)])
-            )
-            crash_point("after_runtime")
-            LOG.debug("HAProxy said: %s", said)
-            return self._differences(text, derived, seen, changed=way.wanted)
-        except EngineError as error:
-            return [str(error)]
-
-    def _differences(
-        self,
-        text: Text,
-        derived: Derived,
-        seen: Snapshot,
-        changed: Mapping[tuple[str, str], text_plan.Server] = MappingProxyType({}),
-    ) -> list[str]:
-        """What HAProxy does not serve as the text says, one line each."""
-        if seen.digest != derived.digest:
-            return ["HAProxy answers from another text than the one it was given"]
-        return differences(text, seen=seen, leaving=self._leaving, changed=changed)
+    def _bring(self, source: str, peer: str) -> None:
+        """Have a stored text served, whatever is now."""
+        self._service.bring_into_force(source, self._service.staged(source, peer), way=None)
 
     def _erase(self) -> None:
-        self._process.stop()
+        self._service.stop()
         self._owner.unlock()
         self._store.erase()
         shutil.rmtree(self._run_dir, ignore_errors=True)
-        self._record, self._serving = None, None
-        self._texts.clear()
-        self._leaving.clear()
+        self._record = None
+        self._service.forget()

@@ -17,6 +17,7 @@ from libra_haproxy.runtime import Master, Worker
 from libra_haproxy.store import Store
 from libra_haproxy.text_derive import Files, TextPlace
 from libra_haproxy.text_instance import TextInstance
+from libra_haproxy.text_service import TextService
 from libra_haproxy.text_store import TextStore
 
 
@@ -64,15 +65,14 @@ def make_text_instance(settings: TextInstanceSettings, *, files: Files) -> TextI
         worker=Worker(socket_path=settings.run_dir / "admin.sock"),
         downs=Downs(settings.run_dir / downs.NAME),
     )
-    return TextInstance(
+    service = TextService(
         store=store,
-        owner=owner,
         process=process,
         keeper=keeper,
         haproxy=settings.haproxy,
-        run_dir=settings.run_dir,
         place=_place(settings, files),
     )
+    return TextInstance(store=store, owner=owner, service=service, run_dir=settings.run_dir)
 
 
 def _place(settings: TextInstanceSettings, files: Files) -> Callable[[str], TextPlace]:
