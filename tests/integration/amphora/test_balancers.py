@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, suppress
-from http.client import HTTPException
 from typing import Any
 
 import pytest
 
 from libra_haproxy import text_stat
-from libra_haproxy.errors import HaproxyDown
-from libra_haproxy.runtime import Worker
 from tests.support import folders
-from tests.support.amphora import AMPHORA_ID, Amphora, Authorities
+from tests.support.amphora import Amphora, Authorities
 from tests.support.backends import HttpBackend
+from tests.support.balancers import Getting, act, details, ports, statuses, upload, worker_pid
 from tests.support.load import Wrk
 from tests.support.octavia_text import (
     BALANCER,
@@ -31,37 +23,6 @@ from tests.support.octavia_text import (
 from tests.support.ports import free_port
 from tests.support.traffic import bodies, get, refused, serves
 from tests.support.wait import until
-
-UPLOAD = f"/1.0/loadbalancer/{AMPHORA_ID}/{BALANCER}/haproxy"
-
-
-@pytest.fixture(scope="module")
-def backends() -> Iterator[dict[str, HttpBackend]]:
-    with ExitStack() as stack:
-        yield {id_: stack.enter_context(HttpBackend(id_)) for id_ in MEMBERS}
-
-
-@pytest.fixture
-def port() -> int:
-    return free_port()
-
-
-def act(agent: Amphora, action: str, id_: str = BALANCER) -> Any:
-    reply = agent.call("PUT", f"/1.0/loadbalancer/{id_}/{action}")
-    return reply.status, reply.body
-
-
-def upload(agent: Amphora, text: str) -> None:
-    reply = agent.call("PUT", UPLOAD, text)
-    assert reply.status == 201, reply.body
-
-
-def ports(backends: dict[str, HttpBackend], *ids: str) -> dict[str, int]:
-    return {id_: backends[id_].port for id_ in ids or MEMBERS}
-
-
-def statuses(agent: Amphora) -> dict[str, str]:
-    return {one["uuid"]: one["status"] for one in agent.call("GET", "/1.0/listeners").body}
 
 
 def test_uploaded_configuration_is_kept_as_it_came_and_served_from_the_next_start(
@@ -113,7 +74,7 @@ def test_members_come_go_and_change_weight_without_a_reload(
     first, second, third = MEMBERS
     upload(amphora, configuration(Proxy(port=port, members=ports(backends, first, second))))
     act(amphora, "start")
-    worker = _worker_pid(amphora)
+    worker = worker_pid(amphora)
 
     # When one is added, one removed and one re-weighted
     upload(amphora, configuration(Proxy(port=port, members=ports(backends, *MEMBERS))))
@@ -125,7 +86,7 @@ def test_members_come_go_and_change_weight_without_a_reload(
 
     # Then only those with a weight answer, and it was one process all the time
     assert set(bodies(port, 6)) == {third}
-    assert _worker_pid(amphora) == worker
+    assert worker_pid(amphora) == worker
 
     # And a reload that has other reasons changes nothing of that
     more = Proxy(
@@ -136,7 +97,7 @@ def test_members_come_go_and_change_weight_without_a_reload(
     )
     upload(amphora, configuration(more))
     assert act(amphora, "reload")[0] == 202
-    assert _worker_pid(amphora) != worker
+    assert worker_pid(amphora) != worker
     assert set(bodies(port, 6)) == {third}
 
 
@@ -165,104 +126,6 @@ def test_no_request_is_lost_by_reloads(
         tally = load.tally()
         assert tally.done > 0
         assert not tally.failures
-
-
-def test_configuration_with_a_fault_changes_nothing_and_names_the_senders_line(
-    amphora: Amphora, backends: dict[str, HttpBackend], port: int
-) -> None:
-    # Given one that serves
-    good = configuration(Proxy(port=port, members=ports(backends)))
-    upload(amphora, good)
-    act(amphora, "start")
-
-    # When one comes that HAProxy refuses
-    lines = good.split("\n")
-    at = lines.index("    option redispatch")
-    lines[at] = "    option no-such-option"
-    reply = amphora.call("PUT", UPLOAD, "\n".join(lines))
-
-    # Then its words come back with the line's number in what was sent
-    assert reply.status == 400
-    assert reply.body["message"] == "Invalid request"
-    assert f"[haproxy.cfg:{at + 1}]" in reply.body["details"]
-    assert str(amphora.folder) not in reply.body["details"]
-
-    # And what was there is there still, over a reload too
-    assert amphora.call("GET", f"/1.0/loadbalancer/{BALANCER}/haproxy").body == good
-    assert act(amphora, "reload")[0] == 202
-    assert get(port).status == 200
-
-
-def test_refused_first_configuration_leaves_nothing(amphora: Amphora) -> None:
-    reply = amphora.call("PUT", UPLOAD, "frontend x\n    lua-load /tmp/x.lua\n")
-    assert reply.status == 400
-    assert "lua-load" in reply.body["details"]
-    assert amphora.call("GET", "/1.0/listeners").body == []
-    assert amphora.call("GET", f"/1.0/loadbalancer/{BALANCER}/haproxy").status == 404
-    assert not list((amphora.state_dir / "balancers").iterdir())
-
-
-def test_listener_is_an_error_while_its_haproxy_hangs_and_none_of_this_is_an_http_error(
-    amphora: Amphora, backends: dict[str, HttpBackend], port: int
-) -> None:
-    # Given a HAProxy that hangs
-    upload(amphora, configuration(Proxy(port=port, members=ports(backends))))
-    act(amphora, "start")
-    pids = [pid for pid in amphora.pids() if pid == _worker_pid(amphora)]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-
-    # Then its listener is in error, and active again as soon as it answers
-    assert statuses(amphora) == {LISTENER: "ERROR"}
-    for pid in pids:
-        os.kill(pid, signal.SIGCONT)
-    until(lambda: statuses(amphora) == {LISTENER: "ACTIVE"}, "the listener is active")
-
-
-@pytest.mark.slow
-def test_haproxy_that_hangs_fails_a_reload_and_is_never_doubled(
-    amphora: Amphora, backends: dict[str, HttpBackend], port: int
-) -> None:
-    # Given a HAProxy that hangs, and a configuration that waits for its reload
-    upload(amphora, configuration(Proxy(port=port, members=ports(backends))))
-    act(amphora, "start")
-    newer = Proxy(port=port, members=ports(backends), frontend_lines=("option dontlognull",))
-    upload(amphora, configuration(newer))
-    masters, worker = amphora.masters(), _worker_pid(amphora)
-    os.kill(worker, signal.SIGSTOP)
-
-    # When it is told to reload
-    status, body = act(amphora, "reload")
-
-    # Then that fails for this reason, and there is no other HAProxy
-    assert (status, body["message"]) == (500, "Error reloading haproxy")
-    assert "does not answer" in body["details"]
-    assert amphora.masters() == masters
-
-    # And it succeeds when HAProxy goes on
-    os.kill(worker, signal.SIGCONT)
-    until(lambda: act(amphora, "reload")[0] == 202, "it is reloaded")
-    assert get(port).status == 200
-
-
-def test_port_that_is_taken_fails_the_start_and_leaves_what_was(
-    amphora: Amphora, backends: dict[str, HttpBackend], port: int
-) -> None:
-    # Given one that serves, and another program's port
-    upload(amphora, configuration(Proxy(port=port, members=ports(backends))))
-    act(amphora, "start")
-    taken = backends[MEMBERS[0]].port
-
-    # When a configuration wants that port
-    upload(amphora, configuration(Proxy(port=taken, members=ports(backends, MEMBERS[1]))))
-    status, body = act(amphora, "reload")
-
-    # Then the reload fails with the reason, and the old one serves on
-    assert status == 500
-    assert body["message"] == "Error reloading haproxy"
-    assert "Address already in use" in body["details"]
-    assert get(port).status == 200
-    assert statuses(amphora) == {LISTENER: "ACTIVE"}
 
 
 def test_one_of_two_listeners_is_deleted_and_the_other_serves_on(
@@ -345,95 +208,6 @@ def test_check_by_ping_is_made_by_our_own_program(
     until(ran, "the check has run its program")
 
 
-def test_killed_agent_comes_back_to_what_was_served_and_stopped_ones_stay_so(
-    amphora: Amphora, backends: dict[str, HttpBackend], port: int
-) -> None:
-    # Given a load balancer that serves and one that was stopped
-    stopped, its_port = "04bff5c3-5862-4a13-b9e3-9b440d0ed50a", free_port()
-    upload(amphora, configuration(Proxy(port=port, members=ports(backends))))
-    act(amphora, "start")
-    text = configuration(Proxy(id=stopped, port=its_port, members=ports(backends)))
-    amphora.call("PUT", f"/v0.1/listeners/{AMPHORA_ID}/{stopped}/haproxy", text)
-    for action in ("start", "stop"):
-        assert amphora.call("PUT", f"/v0.1/listeners/{stopped}/{action}").status == 202
-    worker = _worker_pid(amphora)
-
-    # When the agent is killed and started again
-    amphora.kill()
-    assert get(port).status == 200
-    amphora.start()
-
-    # Then it has taken over the process that served meanwhile
-    assert statuses(amphora) == {LISTENER: "ACTIVE", stopped: "STOPPED"}
-    assert _worker_pid(amphora) == worker
-
-    # And after a reboot, which ends HAProxy too, the same is served
-    amphora.close()
-    amphora.start()
-    assert statuses(amphora) == {LISTENER: "ACTIVE", stopped: "STOPPED"}
-    assert get(port).status == 200
-    assert refused(its_port)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("change", "place"),
-    [
-        ("reload", "before_text"),
-        ("reload", "after_text"),
-        ("reload", "during_reload"),
-        ("run time", "after_text"),
-        ("run time", "after_runtime"),
-    ],
-)
-def test_agent_killed_in_the_middle_of_a_change_converges_on_the_old_or_the_new_text(
-    authorities: Authorities,
-    backends: dict[str, HttpBackend],
-    port: int,
-    place: str,
-    change: str,
-) -> None:
-    def proxy(member: str, mark: str) -> str:
-        lines = (f"http-response set-header X-Mark {mark}",) if change == "reload" else ()
-        return configuration(
-            Proxy(port=port, members=ports(backends, member), frontend_lines=lines, check="")
-        )
-
-    with Amphora(folder=folders.folder(), authorities=authorities) as agent:
-        # Given a text that serves, and an agent that will be killed at a step of a change
-        agent.start()
-        upload(agent, proxy(MEMBERS[0], "old"))
-        act(agent, "start")
-        upload(agent, proxy(MEMBERS[1], "new"))
-        agent.stop()
-        agent.start(crash_at=place)
-
-        # When it is told to bring the other text into force
-        with suppress(OSError, HTTPException):
-            act(agent, "reload")
-        if agent.process is not None and agent.process.poll() is None:
-            agent.kill()
-        served = get(port)
-        assert served.body.decode() in MEMBERS[:2]
-        agent.start()
-
-        # Then it is one of both, whole, and what it will be after the next crash of HAProxy
-        until(lambda: statuses(agent) == {LISTENER: "ACTIVE"}, "it is served")
-        served = get(port)
-        if change == "reload":
-            assert (served.body.decode(), served.headers["X-Mark"]) in zip(
-                MEMBERS[:2], ("old", "new"), strict=True
-            )
-        agent.close()
-        agent.start()
-        assert get(port).body == served.body
-
-        # And the next change works
-        upload(agent, proxy(MEMBERS[2], "newest"))
-        assert act(agent, "reload")[0] == 202
-        assert get(port).body.decode() == MEMBERS[2]
-
-
 def test_agent_of_an_ordinary_user_serves_on_a_high_port(
     authorities: Authorities, backends: dict[str, HttpBackend], port: int
 ) -> None:
@@ -452,16 +226,6 @@ def test_agent_of_an_ordinary_user_serves_on_a_high_port(
         assert agent.call("GET", "/1.0/details").status == 200
         assert act(agent, "stop")[0] == 202
         assert agent.call("DELETE", f"/1.0/listeners/{BALANCER}").status == 200
-
-
-def _worker_pid(amphora: Amphora) -> int:
-    """The process that serves; there is one."""
-    found = []
-    for socket in amphora.run_dir.glob("*/admin.sock"):
-        with suppress(HaproxyDown):
-            found.append(Worker(socket_path=socket).pid_and_digest()[0])
-    (pid,) = found
-    return pid
 
 
 def test_server_that_a_check_found_down_gets_nothing_through_reloads(
@@ -530,37 +294,3 @@ def test_number_of_a_server_is_the_same_after_it_came_at_run_time_and_after_a_re
     assert amphora.masters() == [master]
     assert came == numbers() == before | {MEMBERS[2]: came[MEMBERS[2]]}
     assert len(set(came.values())) == 2
-
-
-def details(agent: Amphora) -> dict[str, str]:
-    """What is said of the members of the only listener."""
-    body = agent.call("GET", f"/v0.1/listeners/{LISTENER}").body
-    return {
-        id_: word for pool in body["pools"] for one in pool["members"] for id_, word in one.items()
-    }
-
-
-class Getting:
-    """Asks without a pause, as a context; counts who answered and keeps what went wrong."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._ends = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self.bodies: Counter[str] = Counter()
-        self.wrong: list[str] = []
-
-    def __enter__(self) -> Getting:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ends.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._ends.is_set():
-            try:
-                self.bodies[get(self._port).body.decode()] += 1
-            except (OSError, HTTPException) as error:
-                self.wrong.append(repr(error))
