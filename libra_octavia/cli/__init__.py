@@ -65,6 +65,20 @@ def add(commands: options.Commands) -> None:
         examples="  libra octavia rebuild",
     )
     _finish(rebuild, "rebuilding", "rebuild")
+    downgrade = options.add_command(
+        inner,
+        "downgrade",
+        about="give the inventory the form that an older release reads",
+        more="With all agents and octavia-api stopped, before that release is installed. What the"
+        " older form has no place for is dropped; FORM is in the older release's"
+        " docs/operations.md. An agent of this release brings it up to date again.",
+        examples="  libra octavia downgrade 0001 --yes",
+    )
+    downgrade.add_argument("form", metavar="FORM", help="the number of the form")
+    downgrade.add_argument(
+        "--yes", action="store_true", help="do not ask; needed where no terminal is there"
+    )
+    _finish(downgrade, "downgrading", "downgrade")
 
 
 def _finish(parser: argparse.ArgumentParser, module: str, name: str) -> None:

@@ -1,4 +1,9 @@
-"""Builds the inventory's tables and brings those of an older release up to date (alembic)."""
+"""Builds the inventory's tables and brings those of an older release up to date (alembic).
+
+Their form has a number, that of the last step of `migrations` that made them. A release knows the
+forms before its own and none after it; so the newer release takes them back before an older one
+is put in its place.
+"""
 
 from __future__ import annotations
 
@@ -39,19 +44,41 @@ def migrate(database: Database) -> None:
             ) from error
 
 
-def is_current(database: Database) -> bool:
-    """Whether the tables are as this release wants them. Raises InventoryAway."""
+def forms() -> tuple[str, ...]:
+    """The numbers of the forms that this release knows, its own last."""
+    steps = ScriptDirectory.from_config(_config(None)).walk_revisions()
+    return tuple(sorted(one.revision for one in steps))
+
+
+def form(database: Database) -> str | None:
+    """The number of the form that the tables have; None where there are none.
+
+    Raises InventoryAway.
+    """
     with database.read() as connection:
-        found = MigrationContext.configure(connection).get_current_heads()
-    return set(found) == set(ScriptDirectory.from_config(_config(None)).get_heads())
+        return MigrationContext.configure(connection).get_current_revision()
 
 
 def is_known(database: Database) -> bool:
     """Whether this release can use the tables, or bring them up to date. Raises InventoryAway."""
-    with database.read() as connection:
-        found = MigrationContext.configure(connection).get_current_heads()
-    known = ScriptDirectory.from_config(_config(None)).walk_revisions()
-    return set(found) <= {one.revision for one in known}
+    return form(database) in (None, *forms())
+
+
+def take_back(database: Database, wanted: str) -> None:
+    """Give the tables the older form `wanted`; what only newer ones can hold is dropped.
+
+    Nobody may use the inventory meanwhile; whoever of this release starts afterwards brings it up
+    to date again. Raises InventoryAway, and SettingsError for a form that is not known or is newer
+    than that of the tables.
+    """
+    found = form(database)
+    if wanted not in forms() or found not in forms() or wanted > found:
+        raise SettingsError(
+            f"the inventory cannot be given the form {wanted!r}: its own is {found or 'none'!r},"
+            f" and this release knows {', '.join(forms())}"
+        )
+    with _alone_on_file(database), database.write() as connection:
+        command.downgrade(_config(connection), wanted)
 
 
 def _config(connection: Connection | None) -> Config:

@@ -35,7 +35,7 @@ from libra_octavia.inventory import (
     Wish,
     migrate,
 )
-from libra_octavia.inventory.migrate import is_current
+from libra_octavia.inventory.migrate import form, forms, take_back
 from libra_octavia.inventory.tables import metadata
 from tests.support.wait import until
 
@@ -64,14 +64,14 @@ def controller(database: Database, *words: str) -> Iterator[subprocess.Popen[str
 def test_the_migrations_make_the_tables_that_the_code_uses(database: Database) -> None:
     with database.read() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
-    assert is_current(database)
+    assert form(database) == forms()[-1]
 
 
-def test_an_inventory_without_tables_is_not_current(url: str) -> None:
+def test_an_inventory_without_tables_has_no_form(url: str) -> None:
     database = Database(url)
     if database.url.database and database.url.get_backend_name() == "sqlite":
         Path(database.url.database).touch()
-    assert not is_current(database)
+    assert form(database) is None
 
 
 def test_controllers_that_start_at_once_make_the_tables_once(url: str) -> None:
@@ -79,7 +79,7 @@ def test_controllers_that_start_at_once_make_the_tables_once(url: str) -> None:
     with ExitStack() as stack:
         all_of_them = [stack.enter_context(controller(database, "migrate")) for _ in range(3)]
         assert [process.wait(60) for process in all_of_them] == [0, 0, 0]
-    assert is_current(database)
+    assert form(database) == forms()[-1]
 
 
 def test_migrating_again_keeps_what_is_there(database: Database) -> None:
@@ -93,6 +93,28 @@ def test_tables_of_a_newer_release_are_refused(database: Database) -> None:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(SettingsError, match="another release"):
         migrate(database)
+
+
+def test_tables_are_given_each_older_form_and_come_back_with_what_it_can_hold(
+    database: Database,
+) -> None:
+    Devices(database).put(Device(name="amp", load_balancer_id="lb", state="ready"))
+    for older in reversed(forms()):
+        take_back(database, older)
+        assert form(database) == older
+        Intents(database).record(_LISTENER)
+    migrate(database)
+    with database.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    assert len(Intents(database).of("lb")) == len(forms())
+    assert [device.name for device in Devices(database).of("lb")] == ["amp"]
+
+
+@pytest.mark.parametrize("wanted", ["0000", "9999", "base", "head", "-1", ""])
+def test_tables_are_given_no_form_that_is_not_known(database: Database, wanted: str) -> None:
+    with pytest.raises(SettingsError, match="this release knows"):
+        take_back(database, wanted)
+    assert form(database) == forms()[-1]
 
 
 def test_what_was_asked_for_comes_back_in_its_order_after_a_restart(
