@@ -25,7 +25,7 @@ BASENAME = "libra-test"
 class PoolManager:
     """A pool manager of the job servers at `servers`; all its files are below `folder`.
 
-    `settings` are those of [mgm]. Several may share a `cloud`.
+    `settings` are those of [mgm]. Several may share a `cloud`. `prefix` stands before its command.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class PoolManager:
             cloud = FileCloud(folder=folder / "cloud")
         self.cloud = cloud
         self.process: subprocess.Popen[bytes] | None = None
+        self.prefix: Sequence[str] = ()
         self.config = folder / "libra.cfg"
         self.log = folder / "log"
         self._settings: dict[str, object] = {
@@ -97,7 +98,8 @@ class PoolManager:
         )
 
     def _command(self) -> list[str]:
-        return [sys.executable, "-m", "libra_pool_mgm.main", "--config-file", str(self.config)]
+        command = [sys.executable, "-m", "libra_pool_mgm.main", "--config-file", str(self.config)]
+        return [*self.prefix, *command]
 
     def _environment(self) -> dict[str, str]:
         return {**os.environ, FOLDER: str(self.cloud.folder)}
