@@ -44,10 +44,10 @@ def model(kind: Kind, fields: dict[str, Any]) -> Any:
 def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """Writes the settings file that the driver reads; without words one without gearmand."""
 
-    def write(*, inventory: str = "", gearman: str = "") -> None:
+    def write(*, inventory: str = "", gearman: str = "", octavia: str = "") -> None:
         file = tmp_path / "libra.cfg"
         file.write_text(
-            f"[octavia]\ninventory = {inventory or _url(tmp_path)}\n"
+            f"[octavia]\ninventory = {inventory or _url(tmp_path)}\n{octavia}\n"
             f"[gearman]\nservers = {gearman or f'127.0.0.1:{free_port()}'}\n"
         )
         monkeypatch.setenv(shared.CONFIG_VARIABLE, str(file))
@@ -90,6 +90,7 @@ def test_a_driver_object_opens_nothing(configured: object, tmp_path: Path) -> No
 _BALANCER = tree([], [], loadbalancer_id="lb", name="a")
 _LISTENER = listener(listener_id="l", loadbalancer_id="lb")
 _POOL = pool(pool_id="p", loadbalancer_id="lb")
+_POOL_OF_SCTP = _POOL | {"protocol": "SCTP"}
 _MEMBER = member(member_id="m", pool_id="p")
 _MONITOR = monitor(healthmonitor_id="h", pool_id="p")
 _RULE = {
@@ -283,6 +284,63 @@ def test_what_is_refused_is_named_to_both_and_leaves_no_trace(
     assert named in caught.value.user_fault_string
     assert named in caught.value.operator_fault_string
     assert everything(intents) == []
+
+
+_UDP: dict[str, Call] = {
+    "listener": lambda d: d.listener_create(model(Kind.LISTENER, _LISTENER | {"protocol": "UDP"})),
+    "listener with a pool": lambda d: d.listener_create(
+        model(Kind.LISTENER, _LISTENER | {"protocol": "SCTP", "default_pool": _POOL_OF_SCTP})
+    ),
+    "pool": lambda d: d.pool_create(model(Kind.POOL, _POOL_OF_SCTP)),
+    "monitor": lambda d: d.health_monitor_create(
+        model(Kind.HEALTH_MONITOR, _MONITOR | {"type": "UDP-CONNECT"})
+    ),
+    "graph": lambda d: d.loadbalancer_create(
+        tree([_LISTENER | {"protocol": "UDP"}], [_POOL_OF_SCTP], loadbalancer_id="lb")
+    ),
+}
+"""Calls for UDP and SCTP."""
+
+
+@pytest.mark.parametrize("name", _UDP)
+@pytest.mark.parametrize(
+    ("octavia", "why"),
+    [
+        ("", "needs IP_VS in the kernel of the load balancer's device"),
+        ("ip_vs = false", "needs IP_VS in the kernel of the load balancer's device"),
+        ("ip_vs = true\nvip = floating", "needs an address of Octavia's own"),
+    ],
+)
+def test_udp_and_sctp_are_refused_with_the_reason_where_devices_cannot(
+    configured: Callable[..., None], intents: Intents, name: str, octavia: str, why: str
+) -> None:
+    configured(octavia=octavia)
+    with pytest.raises(exceptions.UnsupportedOptionError) as caught:
+        _UDP[name](LibraProviderDriver())
+    field = "type" if name == "monitor" else "protocol"
+    for told in (caught.value.user_fault_string, caught.value.operator_fault_string):
+        assert f"{field}: '" in told
+        assert why in told
+    assert everything(intents) == []
+
+
+@pytest.mark.parametrize("name", _UDP)
+def test_udp_and_sctp_are_taken_where_devices_have_ip_vs(
+    configured: Callable[..., None], intents: Intents, name: str
+) -> None:
+    configured(octavia="ip_vs = true")
+    _UDP[name](LibraProviderDriver())
+    (found,) = everything(intents)
+    assert found.operation is Operation.CREATE
+
+
+def test_what_was_taken_before_can_be_changed_and_deleted_where_devices_have_no_ip_vs_now(
+    intents: Intents,
+) -> None:
+    old, driver = model(Kind.LISTENER, _LISTENER | {"protocol": "UDP"}), LibraProviderDriver()
+    driver.listener_update(old, data_models.Listener(listener_id="l", admin_state_up=False))
+    driver.listener_delete(old)
+    assert [one.operation for one in everything(intents)] == [Operation.UPDATE, Operation.DELETE]
 
 
 def test_no_certificate_and_no_key_is_recorded_or_told(intents: Intents, tmp_path: Path) -> None:

@@ -237,6 +237,54 @@ def test_members_are_as_the_kernel_has_them(
     assert {member.id: member.status for member in one.members} == {"off": "MAINT", **members}
 
 
+@pytest.mark.parametrize(
+    ("lvs", "table", "in_force"),
+    [
+        (GOOD, None, False),
+        (GOOD, {ONE: 1, TWO: 7}, True),
+        (GOOD, {ONE: 1, TWO: 1}, False),
+        (GOOD, {TWO: 7}, True),
+        (GOOD, {}, True),
+        (GOOD, {"old": 1, ONE: 1, TWO: 7}, False),
+        (Lvs(members=MEMBERS, check=""), {ONE: 1, TWO: 1}, True),
+        (Lvs(members=MEMBERS, check=""), {ONE: 1}, False),
+        (Lvs(members={ONE: MEMBERS[ONE]}, check=""), {ONE: 1, TWO: 1}, False),
+    ],
+)
+def test_listener_is_in_force_once_the_kernel_has_just_its_members(
+    lvs: Lvs, table: dict[str, int] | None, in_force: bool
+) -> None:
+    key = ("UDP", place("203.0.113.2", 53))
+    addresses = {**MEMBERS, "old": "198.18.0.9"}
+    rows = {place(addresses[id_], 5353): Row(weight, 0, 0) for id_, weight in (table or {}).items()}
+    found = {} if table is None else {key: rows}
+    assert lvs_report.in_force(read(lvs.text()), found) is in_force
+
+
+def test_flags_stand_alone_and_statuses_may_be_several() -> None:
+    text = GOOD.text().replace("lb_kind NAT", "lb_kind NAT\n    sh-port")
+    assert "    sh-port\n" in read(text).to_run(check=CHECK, script_user=USER)
+    for bad in ("sh-port 1", "mh-port"):
+        with pytest.raises(LvsConfigRefused, match=r"not allowed here|no usable value"):
+            read(GOOD.text().replace("lb_kind NAT", f"lb_kind NAT\n    {bad}"))
+    http = """\
+        HTTP_GET {
+            http_protocol 1.1
+            url {
+                path /
+                status_code 200-204 301
+                virtualhost www.example.org
+            }
+        }
+    }"""
+    asked = Lvs(members=MEMBERS, check="").text()
+    found = asked.replace("    }\n    # Conf", f"{http}\n    # Conf", 1)
+    assert "status_code 200-204 301\n" in read(found).to_run(check=CHECK, script_user=USER)
+    for old, bad in (("200-204 301", ""), ("200-204", "2000"), ("301", "200-"), ("1.1", "1.1 1.0")):
+        with pytest.raises(LvsConfigRefused, match="no usable value"):
+            read(found.replace(old, bad, 1))
+
+
 def test_traffic_is_that_of_all_places_and_connections_are_those_of_now() -> None:
     key = ("UDP", place("203.0.113.2", 53))
     table = {
