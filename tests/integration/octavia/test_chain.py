@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Table, select, update
 
+from libra_amphora.ip_vs import IpVs
+from libra_amphora.namespace import Namespace
 from libra_common.jobs import JobClient, parse_server
 from libra_octavia.devices.certificates import Certificates
 from libra_octavia.inventory import Device, Devices, Intents
@@ -27,7 +29,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[OctaviaCloud]:
-    with OctaviaCloud() as running:
+    # Whether devices do have IP_VS is the kernel's of this machine.
+    with OctaviaCloud(octavia={"ip_vs": "true"}) as running:
         yield running
 
 
@@ -317,6 +320,34 @@ def test_what_is_as_it_should_be_costs_one_request(cloud: OctaviaCloud, whole: W
     assert clients.failures == []
     (one,) = asked()[len(before) :]
     assert f"GET /1.0/loadbalancer/{whole.id}/haproxy" in one
+
+
+def test_udp_is_served_or_error_with_the_devices_reason_and_all_else_serves(
+    cloud: OctaviaCloud, whole: Whole
+) -> None:
+    reason = IpVs(Namespace("")).why_not()
+    status = "ACTIVE" if reason is None else "ERROR"
+    # When a pool and a listener of UDP are asked for, at the port of a listener of TCP
+    behind = {"loadbalancer_id": whole.id, "lb_algorithm": "ROUND_ROBIN"}
+    pool = cloud.create("pools", protocol="UDP", **behind)
+    front = {"loadbalancer_id": whole.id, "protocol_port": 80, "default_pool_id": pool["id"]}
+    made = cloud.create("listeners", protocol="UDP", status=status, **front)
+    # Then the load balancer and the other listener are as before, and the reason is known
+    shown = cloud.api.show(f"loadbalancers/{whole.id}")
+    assert shown is not None
+    assert shown["provisioning_status"] == "ACTIVE"
+    assert bodies(whole.vip) == {"one", "two"}
+    (row,) = rows(cloud, load_balancers)
+    assert (reason or "") in (row.last_error or "")
+    assert (row.last_error is None) is (reason is None)
+    # When something else is changed, that is served, and is no error
+    cloud.delete(f"pools/{whole.pool}/members/{whole.members['one']}")
+    assert bodies(whole.vip) == {"two"}
+    # When the listener goes, all is well
+    cloud.delete(f"listeners/{made['id']}")
+    cloud.delete(f"pools/{pool['id']}")
+    assert [row.last_error for row in rows(cloud, load_balancers)] == [None]
+    assert bodies(whole.vip) == {"two"}
 
 
 def test_no_secret_is_in_a_log(cloud: OctaviaCloud, whole: Whole) -> None:

@@ -197,7 +197,7 @@ def options_of(matrix: str, feature: Feature) -> list[Option]:
 def judged(matrix: str, feature: Feature) -> tuple[str, str]:
     """The word for a feature, and what is to be said of it."""
     options = options_of(matrix, feature)
-    unserved = [one for one in options if one.proof is None]
+    unserved = [one for one in options if one.proof is None and not one.by]
     if feature.missing or unserved:
         return "missing", feature.missing or unserved[0].note
     notes = " ".join(dict.fromkeys(one.note for one in options if one.note)) or feature.note

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.options.registry import NO_IP_VS, Refusal, served, unserved
+from tests.support.options.registry import Refusal, by_kernel, served
 from tests.support.options.stage import Stage
 from tests.support.ports import free_port
 from tests.support.wait import until
@@ -93,13 +93,22 @@ def protocol_prometheus(stage: Stage) -> None:
         stage.get("/metrics", source=stage.far)
 
 
-for _protocol in ("UDP", "SCTP"):
-    unserved(
-        KIND,
-        f"protocol {_protocol}",
-        refusal=Refusal({"protocol": _protocol}, "protocol.*needs IP_VS"),
-        note=NO_IP_VS,
-    )
+by_kernel(
+    KIND,
+    "protocol UDP",
+    passes="a datagram, and the answer to it",
+    fails="a datagram once the listener is gone: no answer",
+    by="test_datagrams_go_to_the_members_of_the_tree_as_soon_as_it_is_told",
+    refusal=Refusal({"protocol": "UDP"}, "protocol.*needs IP_VS"),
+)
+by_kernel(
+    KIND,
+    "protocol SCTP",
+    passes="an association",
+    fails="one once its listener is gone",
+    by="test_associations_of_sctp_go_to_the_members_that_answer",
+    refusal=Refusal({"protocol": "SCTP"}, "protocol.*needs IP_VS"),
+)
 
 
 @served(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from tests.support.options.registry import NO_IP_VS, Refusal, served, unserved
+from tests.support.options.registry import Refusal, by_kernel, served
 from tests.support.options.stage import FAST, Stage
 from tests.support.wait import until
 
@@ -92,8 +92,22 @@ def type_ping(stage: Stage) -> None:
     until(lambda: stage.bodies(4) == {"one": 4}, "the silent one is out")
 
 
-for _type in ("UDP-CONNECT", "SCTP"):
-    unserved(KIND, f"type {_type}", refusal=Refusal({"type": _type}, by="Octavia"), note=NO_IP_VS)
+by_kernel(
+    KIND,
+    "type UDP-CONNECT",
+    passes="a member that does not refuse a datagram",
+    fails="one that does: no datagram",
+    by="test_datagrams_go_to_the_members_of_the_tree_as_soon_as_it_is_told",
+    refusal=Refusal({"type": "UDP-CONNECT"}, by="Octavia"),
+)
+by_kernel(
+    KIND,
+    "type SCTP",
+    passes="a member that makes an association",
+    fails="one that does not: none of clients",
+    by="test_associations_of_sctp_go_to_the_members_that_answer",
+    refusal=Refusal({"type": "SCTP"}, by="Octavia"),
+)
 
 
 @served(

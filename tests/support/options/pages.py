@@ -21,9 +21,11 @@ _HEAD = """\
 Made from the tests (`python -m tests.support.options.pages`), not by hand. What is **served** is
 shown in traffic, by a HAProxy on the loopback and through a real Octavia and the address of a
 device (`tests/integration/octavia/test_options.py`, `test_options_chain.py`): a request that has
-to be served, and one that must not be. The last column is a value that is refused when it is asked
-for, before anything is stored: by Libra (501, which names the option and the reason) or already
-by Octavia's API (400). The same beside Octavia's own driver: [octavia-features](octavia-features).
+to be served, and one that must not be. What is **served by IP_VS** is shown in the traffic of a
+device whose kernel has that (`test_lvs_traffic.py`), and refused where devices have none. The last
+column is a value that is refused when it is asked for, before anything is stored: by Libra (501,
+which names the option and the reason) or already by Octavia's API (400). The same beside Octavia's
+own driver: [octavia-features](octavia-features).
 """
 
 
@@ -51,7 +53,7 @@ def _options() -> str:
 
 
 def _row(option: Option) -> str:
-    result = "served" if option.proof else "refused by name"
+    result = "served" if option.proof else "served by IP_VS" if option.by else "refused by name"
     return (
         f"| `{option.name}` | {result} | {option.passes} | {option.fails}"
         f" | {_refused(option.refusal)} |"

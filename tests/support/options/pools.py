@@ -6,7 +6,7 @@ import contextlib
 import http.client
 import socket
 
-from tests.support.options.registry import NO_IP_VS, Refusal, served, unserved
+from tests.support.options.registry import Refusal, by_kernel, served
 from tests.support.options.stage import Stage
 
 KIND = "pool"
@@ -75,13 +75,22 @@ def protocol_proxy(stage: Stage) -> None:
         assert stage.get().status >= 400
 
 
-for _protocol in ("UDP", "SCTP"):
-    unserved(
-        KIND,
-        f"protocol {_protocol}",
-        refusal=Refusal({"protocol": _protocol}, "protocol.*needs IP_VS"),
-        note=NO_IP_VS,
-    )
+by_kernel(
+    KIND,
+    "protocol UDP",
+    passes="datagrams: each member as often as its weight",
+    fails="a member that is down or of weight 0: none",
+    by="test_datagrams_go_to_the_members_of_the_tree_as_soon_as_it_is_told",
+    refusal=Refusal({"protocol": "UDP"}, "protocol.*needs IP_VS"),
+)
+by_kernel(
+    KIND,
+    "protocol SCTP",
+    passes="an association with a member that answers",
+    fails="a member that does not: none",
+    by="test_associations_of_sctp_go_to_the_members_that_answer",
+    refusal=Refusal({"protocol": "SCTP"}, "protocol.*needs IP_VS"),
+)
 
 
 @served(
@@ -205,13 +214,15 @@ def sticky_application(stage: Stage) -> None:
 
 
 for _field, _value in (("persistence_timeout", 5), ("persistence_granularity", "255.255.0.0")):
-    unserved(
+    by_kernel(
         KIND,
         f"session_persistence {_field}",
+        passes="datagrams of one address or network: all to one member",
+        fails="those of another: not bound to that member",
+        by="test_clients_of_a_network_stay_with_their_member",
         refusal=Refusal(
             {"session_persistence": {"type": "SOURCE_IP", _field: _value}}, by="Octavia"
         ),
-        note=NO_IP_VS,
     )
 
 

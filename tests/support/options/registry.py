@@ -33,7 +33,8 @@ class Option:
     """One option of a kind of object.
 
     `passes` and `fails` say which request of a client is served and which is not; `proof` shows
-    both. Without a proof the option is not served, and `refusal` says what happens to it.
+    both, or the test `by` where that takes another kernel than this machine's may be. Without
+    either the option is not served, and `refusal` says what happens to it.
     """
 
     kind: str
@@ -43,6 +44,7 @@ class Option:
     proof: Proof | None = field(default=None, compare=False)
     refusal: Refusal | None = None
     note: str = ""
+    by: str = ""
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.name}"
@@ -75,7 +77,18 @@ def unserved(kind: str, *names: str, refusal: Refusal, note: str) -> None:
     OPTIONS.extend(Option(kind, name, refusal=refusal, note=note) for name in names)
 
 
-NO_IP_VS = (
-    "UDP and SCTP need IP_VS in the kernel of the load balancer's device, which this provider does"
-    " not use yet"
+def by_kernel(kind: str, *names: str, passes: str, fails: str, by: str, refusal: Refusal) -> None:
+    """Registers options of UDP and SCTP, shown by a test of test_lvs_traffic."""
+    assert kind in KINDS
+    OPTIONS.extend(
+        Option(kind, name, passes, fails, None, refusal, NEEDS_IP_VS, f"{_TRAFFIC}::{by}")
+        for name in names
+    )
+
+
+_TRAFFIC = "tests/integration/octavia/test_lvs_traffic.py"
+
+NEEDS_IP_VS = (
+    "UDP and SCTP need IP_VS in the kernel of the load balancer's device; where the operator does"
+    " not say that it is there ([octavia] ip_vs) they are refused by name"
 )

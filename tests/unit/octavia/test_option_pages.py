@@ -39,6 +39,11 @@ def named(kind: str) -> set[str]:
     return {one.name for one in OPTIONS if one.kind == kind}
 
 
+def is_a_test(named: str) -> bool:
+    file, _, test = named.partition("::")
+    return f"def {test}(" in (ROOT / file).read_text()
+
+
 @pytest.mark.parametrize("path", pages(), ids=lambda path: path.name)
 def test_the_generated_pages_are_up_to_date(path: Path) -> None:
     assert path.read_text() == pages()[path], "run: python -m tests.support.options.pages"
@@ -82,7 +87,9 @@ def test_every_word_of_octavias_is_in_the_table(
 @pytest.mark.parametrize("option", OPTIONS, ids=str)
 def test_each_option_is_either_proved_or_refused(option: Option) -> None:
     assert option.proof or option.refusal
-    assert not option.proof or (option.passes and option.fails)
+    assert not (option.proof or option.by) or (option.passes and option.fails)
+    if option.by:
+        assert is_a_test(option.by)
 
 
 @pytest.mark.parametrize("name", MATRICES)
@@ -97,9 +104,8 @@ def test_each_line_of_the_matrix_is_true_and_partial_ones_say_why(name: str) -> 
         assert section["driver.libra"] == word
         assert (word == "complete") is ("driver-notes.libra" not in section)
         assert bool(note) is (word != "complete")
-        served = all(one.proof for one in options_of(name, feature))
+        served = all(one.proof or one.by for one in options_of(name, feature))
         assert served is (word != "missing") or feature.missing
         if feature.by:
-            file, _, test = feature.by.partition("::")
-            assert f"def {test}(" in (ROOT / file).read_text()
+            assert is_a_test(feature.by)
     assert KIND_OF[name]
