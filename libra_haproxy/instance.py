@@ -10,13 +10,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
 from libra_common.logs import current_job
-from libra_haproxy import numbering, reports
+from libra_haproxy import reports
 from libra_haproxy.afterwards import Afterwards
 from libra_haproxy.certificates import Bundle
 from libra_haproxy.errors import (
@@ -26,31 +25,23 @@ from libra_haproxy.errors import (
     NoLoadBalancer,
 )
 from libra_haproxy.health import Health, Standing
-from libra_haproxy.history import UPDATE, WENT_BACK, Entry, History, refuse_stale
+from libra_haproxy.history import Entry, History
 from libra_haproxy.late import LateCheck
 from libra_haproxy.lognote import Owner
 from libra_haproxy.model import Model, Protocol, State, Status
 from libra_haproxy.reports import Report, Reports
 from libra_haproxy.sealed import Sealed
 from libra_haproxy.service import Service, model_of
+from libra_haproxy.statuses import ServerStatus, rates, server_statuses
 from libra_haproxy.store import Store
 from libra_haproxy.truth import Truth
 from libra_haproxy.turnstile import Turnstile
-from libra_haproxy.wishes import Applied, Wish, carry, may_be_carried
+from libra_haproxy.updates import Updates
+from libra_haproxy.wishes import Applied, Wish
 
 LOG = logging.getLogger(__name__)
 
 Found = TypeVar("Found")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServerStatus:
-    """One server as its owner is told of it; `status` is UP, DOWN, MAINT, DRAIN or NOLB."""
-
-    node_id: int | str
-    address: str
-    port: int
-    status: str
 
 
 class Instance:
@@ -68,7 +59,13 @@ class Instance:
         self._changes = Turnstile[Wish]()
         self._afterwards = Afterwards()
         self._truth = Truth(store=store, service=service, afterwards=self._afterwards)
-        self._late = LateCheck(check=self._truth.check, refused=self._on_late_refusal)
+        self._updates = Updates(
+            truth=self._truth,
+            history=self._history,
+            afterwards=self._afterwards,
+            late=LateCheck(check=self._truth.check, refused=self._on_late_refusal),
+            turns=self._changes,
+        )
         self._deaths = 0
 
     @property
@@ -120,7 +117,7 @@ class Instance:
         wish = Wish(model=wanted, generation=generation, job=current_job())
         with self._kept(wanted, certificates), self._turn(wish) as ours:
             if ours:
-                self._grant(wish)
+                self._updates.grant(wish)
         return wish.outcome()
 
     def rollback(self, entry: int, *, generation: int | None = None) -> State:
@@ -132,7 +129,7 @@ class Instance:
             self.must_exist()
             kept = self._history.find(entry)
             with self._kept(kept.model):
-                return self._apply(
+                return self._updates.apply(
                     Wish(model=kept.model, generation=generation, job=current_job()),
                     reason=f"rollback to {entry}",
                     restores=entry,
@@ -141,14 +138,14 @@ class Instance:
     def suspend(self) -> State:
         """Refuse all traffic until `enable`, over restarts and reboots; cut what is going on."""
         with self._turn():
-            state = self._change(replace(self.must_exist(), status=Status.SUSPENDED))
+            state = self._updates.change(replace(self.must_exist(), status=Status.SUSPENDED))
             self._service.cut_sessions(state)
             return state
 
     def enable(self) -> State:
         """Serve again, with what was stored meanwhile."""
         with self._turn():
-            return self._change(replace(self.must_exist(), status=Status.ACTIVE))
+            return self._updates.change(replace(self.must_exist(), status=Status.ACTIVE))
 
     def delete(self) -> State:
         """Stop serving and erase configuration and state for good; none there is no fault.
@@ -208,25 +205,9 @@ class Instance:
         LoadBalancerDeleted when there is nothing to ask about.
         """
         state = self.must_exist()
-        found = self._service.activity()
-
-        def status(backend: str, name: str) -> str:
-            # A suspended load balancer has no rows: HAProxy knows only that it is disabled.
-            return "MAINT" if state.suspended else _word(found.servers.get((backend, name), "DOWN"))
-
-        load_balancers = model_of(state).load_balancers
-        rates = {lb.protocol: found.rates.get(lb.frontend, 0) for lb in load_balancers}
-        servers = [
-            ServerStatus(
-                node_id="" if server.node_id is None else server.node_id,
-                address=server.address,
-                port=server.port,
-                status=status(lb.backend, server.name),
-            )
-            for lb in load_balancers
-            for server in lb.servers
-        ]
-        return state, servers, rates
+        found, model = self._service.activity(), model_of(state)
+        servers = server_statuses(model, found, suspended=state.suspended)
+        return state, servers, rates(model, found)
 
     def history(self) -> tuple[Entry, ...]:
         """The last configurations that were in force, newest first.
@@ -313,7 +294,7 @@ class Instance:
             installed=service.installed() if must_run else "",
         )
 
-    # -- the story of a change ---------------------------------------------------------------
+    # -- turns -----------------------------------------------------------------------------
 
     @contextmanager
     def _turn(self, wish: Wish | None = None) -> Iterator[bool]:
@@ -332,79 +313,12 @@ class Instance:
         finally:
             self._afterwards.add(self._store.certificates.sweep)
 
-    def _grant(self, wish: Wish) -> None:
-        """Carry out a configuration and those that wait right behind it, in one change."""
-        applied = self._truth.state.sender_generation
-        wishes = [wish]
-        # One that may be stale is answered for itself.
-        if wish.generation is None or applied is None or wish.generation > applied:
-            wishes = self._changes.relieve(wish, may_be_carried)
-        if len(wishes) > 1:
-            LOG.info("%d updates waited together: the last one stands for all", len(wishes))
-        carry(wishes, partial(self._apply, reason=UPDATE))
-
-    def _apply(self, wish: Wish, *, reason: str, restores: int | None = None) -> State:
-        """Make a configuration the one in force, in one's turn."""
-        old, generation = self._truth.state, wish.generation
-        model, next_numbers = numbering.assign(
-            wish.model, previous=old.model, next_numbers=old.next_numbers
-        )
-        refuse_stale(generation, applied=old.sender_generation, same=model == old.model)
-        state = self._change(
-            State(
-                status=Status.SUSPENDED if old.suspended else Status.ACTIVE,
-                generation=old.generation,
-                sender_generation=old.sender_generation if generation is None else generation,
-                model=model,
-                next_numbers=next_numbers,
-            )
-        )
-        self._record(state, reason, generation=generation, job=wish.job, restores=restores)
-        return state
-
-    def _record(
-        self,
-        state: State,
-        reason: str,
-        *,
-        generation: int | None = None,
-        job: str = "",
-        restores: int | None = None,
-    ) -> None:
-        """Have the history of what is in force now written, once nobody waits for it."""
-        self._afterwards.add(
-            partial(
-                self._history.record,
-                state,
-                reason,
-                sender_generation=generation,
-                job=job,
-                restores=restores,
-                time=datetime.now(UTC),
-            )
-        )
-
-    def _change(self, wanted: State) -> State:
-        """Bring `wanted` into force or leave everything as it was."""
-        state = self._truth.change(wanted)
-        if state is not self._truth.sound:
-            self._late.due()
-        return state
-
     def _on_late_refusal(self, error: ConfigRefused) -> None:
         """Go back to the last state whose file HAProxy took, and trust run time no more."""
         LOG.critical("a file made at run time was refused, so going back: %s", error)
         with self._turn():
             self._service.reload_only()
-            sound = self._truth.sound
-            if sound is None or self._truth.state.model is None:
-                return
-            try:
-                # Neither a server's number nor a sender's generation is ever used twice.
-                back = replace(self._truth.state, status=sound.status, model=sound.model)
-                self._record(self._change(back), WENT_BACK)
-            except EngineError as failure:
-                LOG.critical("going back failed: %s", failure)
+            self._updates.go_back()
 
 
 def _or_nothing(ask: Callable[[], Found], nothing: Found) -> Found:
@@ -413,10 +327,3 @@ def _or_nothing(ask: Callable[[], Found], nothing: Found) -> Found:
         return ask()
     except EngineError:
         return nothing
-
-
-def _word(status: str) -> str:
-    """HAProxy's status in one word: `UP 1/2` is up still, `MAINT (via ...)` is maintenance."""
-    if status == "no check":
-        return "UP"
-    return status.split(" ", 1)[0]
