@@ -84,6 +84,8 @@ class Keeper:
         signal.set_wakeup_fd(waker.fileno())
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
+        # Whoever became us may have kept one back, which is to stop HAProxy too.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
         self._selector.register(woken, selectors.EVENT_READ, woken)
         if self._log:
             self._log.start()

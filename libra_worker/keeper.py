@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -59,6 +60,8 @@ def keep(settings: Settings) -> NoReturn:
     _wait(keeper, notifier)
     notifier.status("keeping HAProxy running")
     command = keeper.command
+    # From here on SIGTERM means to stop HAProxy, and waits until the keeper can do that.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
     os.execve(command[0], command, {})  # noqa: S606 - no shell is meant
 
 
