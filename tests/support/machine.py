@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # The shell's own: a small machine has no procps.
 _KILL = ("bash", "-c", 'kill -KILL "$1"', "kill")
 
-# Runs as process 1: lays the tree over this machine's files, says so, and reaps what ends.
+# Runs as process 1: lays the tree over this machine's files, and becomes what it is to be.
 _BOOT = r"""
 set -e
 mount -t tmpfs tmpfs "$1"
@@ -36,8 +36,15 @@ for folder in run tmp var/tmp; do mount -t tmpfs -o mode=1777 tmpfs "$1/root/$fo
 chmod 755 "$1/root/run"
 mkdir -p "$1/root/run/lock"
 ip link set lo up
+"""
+
+# A process 1 that says so, and reaps what ends.
+_BECOME = r"""
 exec chroot "$1/root" /bin/bash -c 'echo up; trap : CHLD; while :; do sleep 0.2 & wait; done'
 """
+
+# Into a control group, if there is one, before anything else.
+_JOIN = '[ -z "$1" ] || echo $$ > "$1/cgroup.procs"; shift; exec "$@"'
 
 
 def must_be_possible() -> None:
@@ -62,14 +69,22 @@ def install(tree: Path, extras: str = "") -> None:
 
 
 class Machine:
-    """A machine on which `tree` is installed; `folder` is empty and where it is put together."""
+    """A machine on which `tree` is installed; `folder` is empty and where it is put together.
 
-    def __init__(self, *, folder: Path, tree: Path) -> None:
+    `become` is the script of its process 1, `groups` a control group for all of its processes.
+    """
+
+    def __init__(
+        self, *, folder: Path, tree: Path, become: str = _BECOME, groups: Path | None = None
+    ) -> None:
+        self._spaces = ("--mount", "--pid", "--net", "--ipc", "--uts")
+        if groups is not None:
+            self._spaces += ("--cgroup",)
         self._boot = subprocess.Popen(
             [
-                program("unshare"),
-                *("--mount", "--pid", "--net", "--ipc", "--uts", "--fork", "--kill-child"),
-                *("bash", "-c", _BOOT, "boot", str(folder), str(tree)),
+                *("bash", "-c", _JOIN, "join", str(groups or "")),
+                *(program("unshare"), *self._spaces, "--fork", "--kill-child"),
+                *("bash", "-c", _BOOT + become, "boot", str(folder), str(tree)),
             ],
             stdout=subprocess.PIPE,
             text=True,
@@ -181,7 +196,7 @@ class Machine:
     def _words(self, command: Sequence[str]) -> list[str]:
         return [
             program("nsenter"),
-            *(f"--target={self._first}", "--mount", "--pid", "--net", "--ipc", "--uts"),
+            *(f"--target={self._first}", *self._spaces),
             *("--root", "--", "env", "-i", "--chdir=/"),
             *(
                 "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
