@@ -5,13 +5,13 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from libra_amphora.conf import PROG, AmphoraSettings, load
 from libra_amphora.node import Node
-from libra_common.complaint import complain
 from libra_common.daemon import Daemon, Readiness
-from libra_common.errors import LibraError
+from libra_common.entry import live
 
 LOG = logging.getLogger(__name__)
 
@@ -83,12 +83,4 @@ class AmphoraDaemon(Daemon):
 
 def run(arguments: Sequence[str]) -> int:
     """Run the agent; the exit code is one of `libra_common.exits`."""
-
-    def read() -> AmphoraSettings:
-        return load(arguments)
-
-    try:
-        settings = read()
-    except LibraError as error:
-        return complain(PROG, error)
-    return AmphoraDaemon(settings=settings, reread=read).main()
+    return live(PROG, read=partial(load, arguments), make=AmphoraDaemon)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import datetime
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
-from libra_common.complaint import complain
 from libra_common.daemon import Daemon, Readiness
-from libra_common.errors import LibraError, SettingsError
+from libra_common.entry import live
+from libra_common.errors import SettingsError
 from libra_common.health import Subject
 from libra_common.settings import Settings, load
+from libra_common.settings.differing import differing
 from libra_gate import PROG
 from libra_gate.counters import Counters
 from libra_gate.health import GateHealth
@@ -109,25 +111,16 @@ class GateDaemon(Daemon):
 
 def only_at_start(old: Settings, new: Settings) -> list[str]:
     """The settings that differ and that a running gate cannot take over."""
-    changed = [
-        f"[gate] {name}"
-        for name in _ONLY_AT_START
-        if getattr(old.gate, name) != getattr(new.gate, name)
+    return [
+        *differing("gate", old.gate, new.gate, _ONLY_AT_START),
+        *differing("DEFAULT", old.default, new.default, ("daemon",)),
     ]
-    return changed + (["[DEFAULT] daemon"] if old.default.daemon != new.default.daemon else [])
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run the gate; the exit code is one of `libra_common.exits`."""
-
-    def read() -> Settings:
-        return load(arguments, prog=PROG, check=_faults)
-
-    try:
-        settings = read()
-    except LibraError as error:
-        return complain(PROG, error)
-    return GateDaemon(settings=settings, reread=read).main()
+    read = partial(load, arguments, prog=PROG, check=_faults)
+    return live(PROG, read=read, make=GateDaemon)
 
 
 def _faults(settings: Settings) -> Iterable[str]:

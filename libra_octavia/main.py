@@ -10,13 +10,15 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
-from libra_common.complaint import complain
 from libra_common.daemon import Daemon, Readiness
-from libra_common.errors import LibraError, SettingsError
+from libra_common.entry import live
+from libra_common.errors import SettingsError
 from libra_common.jobs import Job, JobWorker, servers_of, tls_of
 from libra_common.settings import Settings, load
+from libra_common.settings.differing import differing
 from libra_octavia.agent.agent import Agent
 from libra_octavia.agent.devices import Devices
 from libra_octavia.agent.octavia import Octavia, library
@@ -188,13 +190,12 @@ def make_upkeep(parts: Parts) -> Upkeep:
 
 def only_at_start(old: Settings, new: Settings) -> list[str]:
     """The settings that differ and that a running agent cannot take over."""
-    changed = [
-        f"[{section}] {field.name}"
-        for section in ("octavia", "gearman")
-        for field in fields(getattr(new, section))
-        if getattr(getattr(old, section), field.name) != getattr(getattr(new, section), field.name)
+    ours, gearman = ([one.name for one in fields(of)] for of in (new.octavia, new.gearman))
+    return [
+        *differing("octavia", old.octavia, new.octavia, ours),
+        *differing("gearman", old.gearman, new.gearman, gearman),
+        *differing("DEFAULT", old.default, new.default, ("daemon",)),
     ]
-    return changed + (["[DEFAULT] daemon"] if old.default.daemon != new.default.daemon else [])
 
 
 def _follow_lifeline() -> None:
@@ -215,15 +216,8 @@ def _follow_lifeline() -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the agent; the exit code is one of `libra_common.exits`."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-
-    def read() -> Settings:
-        return load(arguments, prog=PROG, check=faults)
-
-    try:
-        settings = read()
-    except LibraError as error:
-        return complain(PROG, error)
-    return OctaviaDaemon(settings=settings, reread=read).main()
+    read = partial(load, arguments, prog=PROG, check=faults)
+    return live(PROG, read=read, make=OctaviaDaemon)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from libra_common.exits import Exit
 from libra_common.health import Subject, Tally
 from libra_common.jobs import GearmanServer, proof
 from libra_common.settings import Settings, load
+from libra_common.settings.differing import differing
 from libra_pool_mgm.health import PoolHealth
 from libra_pool_mgm.opening import open_cloud
 from libra_pool_mgm.service import Service, make_registration, make_rules, make_sweeper
@@ -177,12 +178,10 @@ class PoolDaemon(Daemon):
 
 def only_at_start(old: Settings, new: Settings) -> list[str]:
     """The settings that differ and that a running pool manager cannot take over."""
-    changed = [
-        f"[mgm] {name}"
-        for name in ("pid", "stop_timeout")
-        if getattr(old.mgm, name) != getattr(new.mgm, name)
+    return [
+        *differing("mgm", old.mgm, new.mgm, ("pid", "stop_timeout")),
+        *differing("DEFAULT", old.default, new.default, ("daemon",)),
     ]
-    return changed + (["[DEFAULT] daemon"] if old.default.daemon != new.default.daemon else [])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

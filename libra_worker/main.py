@@ -7,14 +7,15 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
-from libra_common.complaint import complain
 from libra_common.daemon import Daemon, Readiness
-from libra_common.errors import LibraError
+from libra_common.entry import live
 from libra_common.health import Subject, Tally
 from libra_common.jobs import GearmanServer, JobWorker, proof
 from libra_common.settings import Settings, load
+from libra_common.settings.differing import differing
 from libra_worker.drivers.base import Driver
 from libra_worker.health import WorkerHealth
 from libra_worker.node import make_controller, make_driver, make_jobs, make_registration
@@ -125,34 +126,19 @@ class WorkerDaemon(Daemon):
 
 def only_at_start(old: Settings, new: Settings) -> list[str]:
     """The settings that differ and that a running worker cannot take over."""
-    sections = {"worker": ("pid", "driver", "stop_timeout"), "default": ("daemon",)}
-    changed = [
-        f"[{section if section != 'default' else 'DEFAULT'}] {name}"
-        for section, names in sections.items()
-        for name in names
-        if getattr(getattr(old, section), name) != getattr(getattr(new, section), name)
+    haproxy = [field.name for field in fields(new.haproxy) if field.name != "max_nodes"]
+    return [
+        *differing("worker", old.worker, new.worker, ("pid", "driver", "stop_timeout")),
+        *differing("DEFAULT", old.default, new.default, ("daemon",)),
+        *differing("worker:haproxy", old.haproxy, new.haproxy, haproxy),
     ]
-    changed += [
-        f"[worker:haproxy] {field.name}"
-        for field in fields(new.haproxy)
-        if field.name != "max_nodes"
-        and getattr(old.haproxy, field.name) != getattr(new.haproxy, field.name)
-    ]
-    return changed
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the worker; the exit code is one of `libra_common.exits`."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-
-    def read() -> Settings:
-        return load(arguments, prog=PROG, check=_faults)
-
-    try:
-        settings = read()
-    except LibraError as error:
-        return complain(PROG, error)
-    return WorkerDaemon(settings=settings, reread=read).main()
+    read = partial(load, arguments, prog=PROG, check=_faults)
+    return live(PROG, read=read, make=WorkerDaemon)
 
 
 def _faults(settings: Settings) -> Iterable[str]:
