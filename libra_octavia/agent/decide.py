@@ -88,7 +88,7 @@ def shown(intent: Intent, intents: Sequence[Intent], found: Index) -> bool:
         }
         return all(
             name in later or _changed(name, fields.get(name), value, intent.previous.get(name))
-            for name, value in intent.changed.items()
+            for name, value in _asked(intent, found).items()
         )
     if intent.operation is Operation.BATCH:
         return all(
@@ -99,10 +99,21 @@ def shown(intent: Intent, intents: Sequence[Intent], found: Index) -> bool:
     return True
 
 
+def _asked(intent: Intent, found: Index) -> Mapping[str, Any]:
+    """What an update sets, where a position beyond the end of the list is the end of it."""
+    position = intent.changed.get("position")
+    above = found.objects[intent.object_id].above
+    if not isinstance(position, int) or above is None:
+        return intent.changed
+    places = (found.objects[one].fields.get("position") for one in found.objects[above].below)
+    last = max((place for place in places if isinstance(place, int)), default=position)
+    return {**intent.changed, "position": min(position, last)}
+
+
 def _changed(name: str, there: Any, asked: Any, before: Any) -> bool:
     """Whether a field of this name is as it was asked for."""
     if name == "position" and asked is not None:
-        # Octavia moves the others along, and this one to the end of the list where it is beyond.
+        # Octavia moves the others along.
         return bool(there == asked or there != before)
     if name == "insert_headers":
         # What is not asked for any more must be gone.
