@@ -144,6 +144,9 @@ class Octavia:
 MOST_AT_ONCE = 50
 """Objects in one report. Octavia's driver-agent writes them one by one, and may take 30 seconds."""
 
+_SLOW = {constants.L7RULES: 10, constants.L7POLICIES: 10}
+"""As many others one of these counts for: Octavia reads all of the load balancer for each."""
+
 _FROM_BELOW = (
     *(constants.MEMBERS, constants.HEALTHMONITORS, constants.POOLS, constants.L7RULES),
     *(constants.L7POLICIES, constants.LISTENERS, constants.LOADBALANCERS),
@@ -153,10 +156,15 @@ _FROM_BELOW = (
 def parts_of(statuses: Statuses) -> Iterator[dict[str, list[dict[str, str]]]]:
     """A report in parts that Octavia can take at once, in the order of `Octavia.report`."""
     rows = [(section, dict(row)) for section in _FROM_BELOW for row in statuses.get(section, ())]
-    for start in range(0, len(rows), MOST_AT_ONCE):
-        part: dict[str, list[dict[str, str]]] = {}
-        for section, row in rows[start : start + MOST_AT_ONCE]:
-            part.setdefault(section, []).append(row)
+    part: dict[str, list[dict[str, str]]] = {}
+    left = MOST_AT_ONCE
+    for section, row in rows:
+        left -= _SLOW.get(section, 1)
+        if left < 0:
+            yield part
+            part, left = {}, MOST_AT_ONCE - _SLOW.get(section, 1)
+        part.setdefault(section, []).append(row)
+    if part:
         yield part
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,15 @@ LOG = logging.getLogger(__name__)
 
 _FIRST, _MOST = 0.5, 30.0
 """Seconds of the first wait after a failure, and of each later one at most."""
+
+_EARLY = 0.25
+"""As part of what the last look at a tree took: how long Octavia gets to commit before the next.
+
+Its API and its driver-agent read all of a load balancer each, which takes the longer, the bigger it
+is; a look that comes too early is a whole look lost."""
+
+_MOST_EARLY = 1.0
+"""Seconds that are waited so at most, for which one of the agent's slots is taken."""
 
 _VIP = (
     *("vip_address", "vip_network_id", "vip_port_id", "vip_subnet_id"),
@@ -68,6 +78,8 @@ class Reconciler:
         devices: Devices,
         patience: Patience,
         chance: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._intents = intents
         self._leases = leases
@@ -75,6 +87,9 @@ class Reconciler:
         self._devices = devices
         self._patience = patience
         self._chance = chance
+        self._clock = clock
+        self._sleep = sleep
+        self._looks: dict[str, float] = {}
 
     def serve(
         self, load_balancer_id: str, *, held: Callable[[Lease], Any] = lambda _: None
@@ -120,7 +135,7 @@ class Reconciler:
 
     def _serve(self, lease: Lease, intents: tuple[Intent, ...], seen: int) -> None:
         name = lease.load_balancer_id
-        tree = self._octavia.tree(name)
+        tree = self._look(name, intents)
         found = index(tree)
         decision = decide(intents, found, commit_timeout=self._patience.commit)
         for intent in decision.drop:
@@ -128,7 +143,8 @@ class Reconciler:
         dropped = [intent.number for intent in decision.drop]
         if not decision.serve:
             if decision.wait:
-                self._leases.postpone(lease, self._glance(decision), seen=seen, done=dropped)
+                seconds = self._glance(name, decision)
+                self._leases.postpone(lease, seconds, seen=seen, done=dropped)
             elif tree is None:
                 self._devices.remove(name, fence=lease.fence)
                 self._leases.forget(lease)
@@ -166,7 +182,7 @@ class Reconciler:
             return
         if tree is not None and statuses:
             self._octavia.report(statuses)
-        self._finish(lease, decision, found, why)
+        self._finish(lease, decision, found, why, worded=report.worded(statuses))
 
     def _overtaken(self, lease: Lease, decision: Decision, seen: int) -> bool:
         """Whether a call has come while nothing but a resync was served, which keeps none out."""
@@ -202,7 +218,15 @@ class Reconciler:
             return {**found.refused, **_by_device(error)}
         return found.refused
 
-    def _finish(self, lease: Lease, decision: Decision, found: Index, why: str | None) -> None:
+    def _finish(
+        self,
+        lease: Lease,
+        decision: Decision,
+        found: Index,
+        why: str | None,
+        *,
+        worded: Collection[str],
+    ) -> None:
         served = [intent.number for intent in (*decision.serve, *decision.drop)]
         if decision.gone and why is None:
             self._leases.forget(lease)
@@ -210,11 +234,26 @@ class Reconciler:
         self._intents.remember(
             lease.load_balancer_id, (one for one in found.objects if one not in decision.without)
         )
-        self._leases.complete(lease, served, error=why)
+        self._leases.complete(lease, served, error=why, worded=worded)
 
-    def _glance(self, decision: Decision) -> float:
+    def _look(self, name: str, intents: Sequence[Intent]) -> Any:
+        """The tree, as soon as Octavia may have committed the youngest of its calls."""
+        if intents:
+            early = _EARLY * self._looks.get(name, 0.0) - min(one.age for one in intents)
+            if early > 0:
+                self._sleep(min(early, _MOST_EARLY))
+        began = self._clock()
+        tree = self._octavia.tree(name)
+        if tree is None:
+            self._looks.pop(name, None)
+        else:
+            self._looks[name] = self._clock() - began
+        return tree
+
+    def _glance(self, name: str, decision: Decision) -> float:
         """Seconds until the tree is looked at again: soon at first, then less and less often."""
-        return 0.1 + min(intent.age for intent in decision.wait) / 4
+        age = min(intent.age for intent in decision.wait)
+        return 0.1 + max(age, self._looks.get(name, 0.0)) / 4
 
     def _later(self, lease: Lease, seen: int, error: Exception) -> None:
         """Try again later, for one that is not served."""

@@ -1,20 +1,21 @@
 """The words for Octavia when something was done or cannot be done. Pure.
 
-Octavia's API puts the load balancer, its listeners and more into PENDING_UPDATE with the object
-that it changes, and lets nobody change anything until each has another status (provider driver
-guide, "Provisioning status"). So these are reported each time; all else is only where something was
-wrong before, since Octavia writes down what it is told one by one, some 20 ms each.
+Octavia's API puts the load balancer and more into PENDING_UPDATE with the object that it changes:
+what that is in, and the listeners that lead to its pool (`_get_affected_listener_ids`). It lets
+nobody change any of them until each has another status (provider driver guide, "Provisioning
+status"). So these are reported each time; all else is only where something was wrong before, since
+Octavia writes down what it is told one by one, some 20 ms each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from octavia_lib.common import constants
 
 from libra_octavia.agent.decide import Decision
-from libra_octavia.agent.index import Index
+from libra_octavia.agent.index import Found, Index
 from libra_octavia.inventory import Kind, Operation
 
 Statuses = Mapping[str, list[dict[str, str]]]
@@ -56,21 +57,33 @@ def done(
     return _statuses(found, {name: word(name) for name in told}, operating=served)
 
 
-_ALWAYS_PENDING = (Kind.LOAD_BALANCER, Kind.LISTENER, Kind.POOL)
-"""Few, and in one or another way PENDING with whatever is in them."""
-
-
 def _may_be_pending(decision: Decision, found: Index) -> list[str]:
-    """What was touched or goes, all that it is in, and every listener and pool."""
-    wanted = {*_touched(decision, found), *decision.without}
+    """What was touched or goes, all that it is in, and the listeners that lead to a pool of it."""
+    asked = {intent.object_id for intent in decision.serve}
+    if any(name not in found for name in asked):
+        # It was told that this is gone, maybe without its end: nobody knows what it was in.
+        return list(found.objects)
+    wanted = {*asked, *_touched(decision, found), *decision.without}
     for name in tuple(wanted):
-        above = found.objects[name].above if name in found else None
+        above = found.objects[name].above
         while above is not None and above in found:
             wanted.add(above)
             above = found.objects[above].above
-    return [
-        name for name, one in found.objects.items() if name in wanted or one.kind in _ALWAYS_PENDING
-    ]
+    for name, one in found.objects.items():
+        if one.kind is Kind.LISTENER and not wanted.isdisjoint(_leads_to(one, found)):
+            wanted.add(name)
+    return [name for name in found.objects if name in wanted]
+
+
+def _leads_to(listener: Found, found: Index) -> Iterator[str]:
+    """The pools of a listener: its own, and those of its policies."""
+    for fields, name in (
+        (listener.fields, "default_pool_id"),
+        *((found.objects[one].fields, "redirect_pool_id") for one in listener.below),
+    ):
+        pool = fields.get(name)
+        if isinstance(pool, str):
+            yield pool
 
 
 def failed(decision: Decision, found: Index) -> Statuses:
@@ -87,6 +100,16 @@ def failed(decision: Decision, found: Index) -> Statuses:
         found,
         {name: constants.ERROR if name in touched else constants.ACTIVE for name in found.objects},
         operating=(),
+    )
+
+
+def worded(statuses: Statuses) -> frozenset[str]:
+    """The ids of the objects of which a report says how they work."""
+    return frozenset(
+        row[constants.ID]
+        for rows in statuses.values()
+        for row in rows
+        if constants.OPERATING_STATUS in row
     )
 
 

@@ -27,7 +27,8 @@ class Task:
     """What is to be told of a load balancer, and from what it follows.
 
     `words` asks for statuses by what the `heard` devices say, with `silent` others; `whole` for
-    those too that did not change. `counts` are the statistics, None where they did not change.
+    those too that are as they were told. `counts` are the statistics, None where they did not
+    change.
     """
 
     seen: Seen
@@ -62,7 +63,7 @@ def task(seen: Seen, patience: Patience, *, listening: float, first: bool) -> Ta
     return Task(
         seen=seen,
         words=words,
-        whole=overdue or _served_since(seen),
+        whole=overdue,
         heard=tuple(one.amphora_id for one in speaking),
         silent=len(silent),
         basis=basis,
@@ -80,13 +81,6 @@ def _is_current(voice: Voice, seen: Seen) -> bool:
     if voice.ago is None:
         return False
     return seen.served_ago is None or voice.ago < seen.served_ago
-
-
-def _served_since(seen: Seen) -> bool:
-    """Whether an agent may have told other words since the last report."""
-    if seen.served_ago is None or seen.told_ago is None:
-        return False
-    return seen.served_ago <= seen.told_ago
 
 
 def _basis(seen: Seen, silent: list[Voice]) -> str:

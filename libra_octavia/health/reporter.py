@@ -173,7 +173,7 @@ class Reporter:
         if changed:
             self._octavia.report(statuses(found, changed))
         self._reports.told(name, {**_still_there(before, found), **words}, basis=one.basis)
-        if one.whole and said:
+        if said:
             self._reports.keep_only(
                 name, (each for each, it in found.objects.items() if it.kind is Kind.LISTENER)
             )

@@ -10,7 +10,7 @@ import hashlib
 import os
 import socket
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,10 +131,19 @@ class Leases:
             )
         return found is not None and int(found) > fence
 
-    def complete(self, lease: Lease, numbers: Iterable[int], *, error: str | None = None) -> None:
+    def complete(
+        self,
+        lease: Lease,
+        numbers: Iterable[int],
+        *,
+        error: str | None = None,
+        worded: Collection[str] = (),
+    ) -> None:
         """Forget intents that are served, and let the load balancer go.
 
-        An `error` is kept for people: why what was asked for could not be done. Raises LeaseLost.
+        An `error` is kept for people: why what was asked for could not be done. Of the `worded`
+        objects Octavia was told how they work, which may differ from what it was told before by
+        what devices say. Raises LeaseLost.
         """
         with self._database.write() as connection:
             self._held(
@@ -147,6 +156,8 @@ class Leases:
                 served=now(),
             )
             self._forget(connection, lease, numbers)
+            if worded:
+                self._unsay(connection, lease, worded)
 
     def postpone(
         self,
@@ -200,6 +211,14 @@ class Leases:
                 f"load balancer {lease.load_balancer_id}: the lease with fence {lease.fence} was"
                 " taken by another"
             )
+
+    @staticmethod
+    def _unsay(connection: Connection, lease: Lease, worded: Collection[str]) -> None:
+        mine = reports.c.load_balancer_id == lease.load_balancer_id
+        told = connection.scalar(select(reports.c.told).where(mine)) or {}
+        kept = {name: word for name, word in told.items() if name not in worded}
+        if len(kept) < len(told):
+            connection.execute(update(reports).where(mine).values(told=kept))
 
     @staticmethod
     def _forget(connection: Connection, lease: Lease, numbers: Iterable[int]) -> None:

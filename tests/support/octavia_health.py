@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -98,8 +98,11 @@ def listening(found: Settings, database: Database, hearing: Hearing) -> Iterator
         health.stop(20)
 
 
-def serve(database: Database, *devices: str) -> None:
-    """Have the load balancer `lb` be one that was served just now by these devices."""
+def serve(database: Database, *devices: str, worded: Collection[str] = ()) -> None:
+    """Have the load balancer `lb` be one that was served just now by these devices.
+
+    Of the `worded` objects whoever served it has told how they work.
+    """
     intents, leases = Intents(database), Leases(database, seconds=60)
     intents.record(
         Wish(
@@ -116,7 +119,7 @@ def serve(database: Database, *devices: str) -> None:
     lease = leases.claim("lb")
     assert lease is not None
     intents.remember("lb", ["lb", "l", "p", "m1", "m2", "h"])
-    leases.complete(lease, [one.number for one in intents.of("lb")])
+    leases.complete(lease, [one.number for one in intents.of("lb")], worded=worded)
 
 
 def device_api(cloud: OctaviaCloud, device: Device) -> Api:

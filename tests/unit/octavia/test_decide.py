@@ -43,9 +43,14 @@ def intent(
 
 
 def whole() -> data_models.LoadBalancer:
-    """A load balancer with two listeners, two pools, members, a monitor, a policy and a rule."""
+    """Two listeners and their pools, members, a monitor, a policy to the other pool, a rule."""
     rule = {"l7rule_id": "rule", "admin_state_up": True}
-    policy = {"l7policy_id": "policy", "rules": [rule], "admin_state_up": True}
+    policy = {
+        "l7policy_id": "policy",
+        "rules": [rule],
+        "admin_state_up": True,
+        "redirect_pool_id": "pool2",
+    }
     one = pool(
         pool_id="pool1",
         members=[member(member_id="m1"), member(member_id="m2", admin_state_up=False)],
@@ -58,13 +63,14 @@ def whole() -> data_models.LoadBalancer:
 
 
 ALL = {"lb", "l1", "l2", "pool1", "pool2", "m1", "m2", "m3", "hm", "policy", "rule"}
-_UP = {"l1", "l2", "lb"}
 _PENDING: dict[tuple[Kind, str], set[str]] = {
     (Kind.LOAD_BALANCER, "lb"): {"lb"},
     (Kind.LISTENER, "l1"): {"l1", "lb"},
-    (Kind.POOL, "pool1"): {"pool1", *_UP},
-    (Kind.MEMBER, "m1"): {"m1", "pool1", *_UP},
-    (Kind.HEALTH_MONITOR, "hm"): {"hm", "pool1", *_UP},
+    (Kind.POOL, "pool1"): {"pool1", "l1", "lb"},
+    (Kind.POOL, "pool2"): {"pool2", "l1", "l2", "lb"},
+    (Kind.MEMBER, "m1"): {"m1", "pool1", "l1", "lb"},
+    (Kind.MEMBER, "m3"): {"m3", "pool2", "l1", "l2", "lb"},
+    (Kind.HEALTH_MONITOR, "hm"): {"hm", "pool1", "l1", "lb"},
     (Kind.L7_POLICY, "policy"): {"policy", "l1", "lb"},
     (Kind.L7_RULE, "rule"): {"rule", "policy", "l1", "lb"},
 }
@@ -212,9 +218,12 @@ def test_options_of_a_listener_are_shown_when_they_are_as_asked_for(
     ("there", "is_shown"), [(1, False), (2, True), (3, True)], ids=["before", "moved", "as asked"]
 )
 def test_a_position_is_shown_once_it_is_another_one(there: int, is_shown: bool) -> None:
-    # Given a policy at position 1 that is to move to the end, which Octavia numbers itself
-    policy = {"l7policy_id": "x", "position": there, "rules": []}
-    found = index(tree([listener(listener_id="l", l7policies=[policy])], []))
+    # Given a policy at position 1 that is to move along
+    policies = [
+        {"l7policy_id": "x", "position": there, "rules": []},
+        {"l7policy_id": "y", "position": 4, "rules": []},
+    ]
+    found = index(tree([listener(listener_id="l", l7policies=policies)], []))
     asked = intent(
         Operation.UPDATE,
         Kind.L7_POLICY,
@@ -222,6 +231,28 @@ def test_a_position_is_shown_once_it_is_another_one(there: int, is_shown: bool) 
         changed={"position": 3},
         previous={"position": 1},
     )
+    assert bool(decide([asked], found, commit_timeout=COMMIT).serve) is is_shown
+
+
+@pytest.mark.parametrize(("there", "is_shown"), [(1, False), (2, True)], ids=["before", "last"])
+@pytest.mark.parametrize("before", [1, 2])
+def test_a_position_beyond_the_end_is_shown_once_it_is_the_last_one(
+    there: int, is_shown: bool, before: int
+) -> None:
+    # Given one of two policies that is to move behind both, where it may be already
+    policies = [
+        {"l7policy_id": "x", "position": there, "rules": []},
+        {"l7policy_id": "y", "position": 3 - there, "rules": []},
+    ]
+    found = index(tree([listener(listener_id="l", l7policies=policies)], []))
+    asked = intent(
+        Operation.UPDATE,
+        Kind.L7_POLICY,
+        "x",
+        changed={"position": 9},
+        previous={"position": before},
+    )
+    is_shown = is_shown or before != there
     assert bool(decide([asked], found, commit_timeout=COMMIT).serve) is is_shown
 
 
@@ -275,14 +306,29 @@ def test_a_load_balancer_that_cannot_be_made_is_error_with_all_in_it() -> None:
     assert set(words(report.failed(decision, found)).values()) == {"ERROR"}
 
 
-def test_members_that_nobody_touched_are_told_only_where_something_was_wrong() -> None:
+@given(target=objects)
+def test_what_nobody_touched_is_told_only_where_something_was_wrong(
+    target: tuple[Kind, str],
+) -> None:
     found = index(whole())
-    asked = intent(Operation.UPDATE, Kind.MEMBER, "m1")
+    asked = intent(Operation.UPDATE, *target)
     decision = decide([asked], found, commit_timeout=COMMIT)
-    few = set(words(report.done(decision, found, whole=False)))
-    assert few == ALL - {"m2", "m3", "hm", "policy", "rule"}
+    assert set(words(report.done(decision, found, whole=False))) == _PENDING[target]
     assert set(words(report.done(decision, found, whole=True))) == ALL
     assert set(words(report.done(decision, found, whole=False, refused={"m2"}))) == ALL
+
+
+def test_all_is_told_where_what_was_deleted_is_gone_from_the_tree_already() -> None:
+    found = index(whole())
+    decision = decide([intent(Operation.DELETE, Kind.MEMBER, "x")], found, commit_timeout=COMMIT)
+    assert set(words(report.done(decision, found, whole=False))) == ALL
+
+
+def test_a_pool_gets_its_word_after_a_batch_that_leaves_it_as_empty_as_it_was() -> None:
+    found = index(tree([listener(default_pool_id="p", listener_id="l")], [pool(pool_id="p")]))
+    asked = intent(Operation.BATCH, Kind.POOL, "p", changed={"members": {}})
+    decision = decide([asked], found, commit_timeout=COMMIT)
+    assert {"p", "l"} <= set(words(report.done(decision, found, whole=False)))
 
 
 def test_what_is_in_an_object_that_cannot_be_served_is_error_with_it() -> None:

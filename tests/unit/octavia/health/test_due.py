@@ -75,11 +75,11 @@ def test_other_words_are_told_without_what_stayed_and_traffic_alone_needs_no_wor
 def test_what_a_device_said_before_it_was_served_is_not_told() -> None:
     served = replace(told(FRESH), served=1098.0, served_ago=2.0)
     assert asked(served) is None
-    # And once it has spoken since then, all is: whoever served it may have told other words.
+    # And once it has spoken since then, what changed is, and what whoever served it said otherwise.
     spoken = replace(served, voices=(Voice(amphora_id="a", ago=1.0, digest="d"),))
     found = asked(spoken)
     assert found is not None
-    assert (found.words, found.whole) == (True, True)
+    assert (found.words, found.whole) == (True, False)
 
 
 def test_while_somebody_works_on_it_only_traffic_is_told() -> None:
