@@ -8,6 +8,8 @@ from typing import Any
 
 from libra_pool_mgm.clouds.base import Address, Device, DeviceState, FixedIp, Port
 
+KEY = "eaf1fef0-1584-11e3-b42b-02163e192df9"
+NAME = f"libra-stg-haproxy-{KEY}"
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 
