@@ -94,7 +94,7 @@ def test_systemd_starts_watches_restarts_and_stops_the_worker_and_haproxy_serves
     assert machine.shown(KEEPER, "MainPID") == keeper
 
     # When the keeper is killed / Then systemd's next one takes HAProxy over
-    machine.stop_all(keeper)
+    machine.must("systemctl", "kill", "--kill-whom=main", "--signal=KILL", KEEPER)
     until(lambda: machine.processes("libra_haproxy.keeper") not in ([], [keeper]), "another keeper")
     assert haproxy(machine) == traffic
     # And stopping it stops HAProxy

@@ -76,6 +76,10 @@ ELSEWHERE: Mapping[tuple[str, str], str] = MappingProxyType(
         ("openstack.md", "libra_pool_mgm --config-file libra.cfg --check-config"): (
             "tests/integration/pool/nova/test_nova_actions.py::test_the_check_of_the_settings_reaches_into_the_cloud"
         ),
+        ("operations.md", "libra octavia downgrade 0001 --yes"): (
+            "tests/integration/upgrade/test_inventory.py"
+            "::test_what_is_known_is_known_to_the_next_release_and_to_the_one_before_again"
+        ),
         ("pool.md", "bin/libra_pool_mgm --config-file libra.cfg --check-config"): _CHECK,
         ("pool.md", "bin/libra_pool_mgm --config-file libra.cfg"): f"{_POOL}"
         "test_devices_are_built_at_once_listed_and_deleted",
