@@ -77,7 +77,7 @@ class Machine:
     def __init__(
         self, *, folder: Path, tree: Path, become: str = _BECOME, groups: Path | None = None
     ) -> None:
-        self._spaces = ("--mount", "--pid", "--net", "--ipc", "--uts")
+        self._spaces: tuple[str, ...] = ("--mount", "--pid", "--net", "--ipc", "--uts")
         if groups is not None:
             self._spaces += ("--cgroup",)
         self._boot = subprocess.Popen(

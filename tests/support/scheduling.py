@@ -11,13 +11,18 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
-ROWS = ("tests/integration/pool/nova", "tests/integration/amphora/octavia")
+ROWS = (
+    "tests/integration/pool/nova",
+    "tests/integration/amphora/octavia",
+    "tests/integration/install",
+)
 """Folders, or beginnings of their names, whose tests share something that there is once."""
 
 MINUTES = {
     "tests/integration/pool/nova": 25,
     "tests/integration/octavia/test_devices_random.py": 8,
     "tests/integration/amphora/octavia": 8,
+    "tests/integration/install": 6,
     "tests/integration/octavia/test_devices_crash.py": 4,
 }
 """How long the longest take, roughly; what is not here takes less than any that is."""
