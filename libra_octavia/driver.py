@@ -111,7 +111,7 @@ class LibraProviderDriver(provider_base.ProviderDriver):  # type: ignore[misc]
     def listener_create(self, listener: Any) -> None:
         """Create a listener, and the pool that comes with it."""
         with told(f"create listener {plain(listener).get('listener_id')}"):
-            _possible(read_listener(listener))
+            _possible(read_listener(listener, whole=_came_whole(listener)))
             if pool := plain(listener).get("default_pool"):
                 _possible(read_pool(pool))
             _record(wishes.wish(Operation.CREATE, Kind.LISTENER, listener))
@@ -265,6 +265,16 @@ def _alone(one: dict[str, Any]) -> dict[str, Any]:
         if name not in ("members", "healthmonitor", "default_pool", "l7policies", "rules")
         and not (name.endswith("_data") and not _refers(one, name.removesuffix("_data")))
     }
+
+
+def _came_whole(listener: Any) -> bool:
+    """Whether a listener has its certificates with it.
+
+    Octavia's API puts the references of SNI containers back into one that is made alone, without
+    what they refer to, which the tree has.
+    """
+    found = plain(listener)
+    return not found.get("sni_container_refs") or bool(found.get("sni_container_data"))
 
 
 def _refers(one: dict[str, Any], container: str) -> bool:
