@@ -41,6 +41,10 @@ def issued(
     *names: str, signer: str = "authority", common_name: str | None = None
 ) -> trustme.LeafCert:
     """A certificate by one of the three; the same for the same names."""
+    return _issue(*names, signer=signer, common_name=common_name)
+
+
+def _issue(*names: str, signer: str, common_name: str | None = None) -> trustme.LeafCert:
     by = {"authority": authority, "between": between, "clients": clients}[signer]()
     # HAProxy writes no date of another millennium.
     end = datetime.datetime.now(datetime.UTC).replace(microsecond=0) + datetime.timedelta(days=90)
@@ -48,10 +52,13 @@ def issued(
 
 
 def container(
-    *names: str, signer: str = "authority", locked_by: str | None = None
+    *names: str, signer: str = "authority", locked_by: str | None = None, anew: bool = False
 ) -> dict[str, Any]:
-    """A TLS container as octavia-lib's data models have it; the key is `locked_by` a passphrase."""
-    leaf = issued(*names, signer=signer)
+    """A TLS container as octavia-lib's data models have it; the key is `locked_by` a passphrase.
+
+    It is the same for the same names, or another one where it is made `anew`.
+    """
+    leaf = (_issue if anew else issued)(*names, signer=signer)
     first, *others = (blob.bytes().decode() for blob in leaf.cert_chain_pems)
     key = leaf.private_key_pem.bytes()
     if locked_by is not None:
