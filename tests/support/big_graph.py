@@ -67,6 +67,7 @@ class BigGraph:
         kept = {self._by_id[self.listeners[0]]["default_pool_id"]}
         kept |= {one["redirect_pool_id"] for one in self._policies(self.listeners[0])}
         self._pools = [one["id"] for one in self._all("pools") if one["id"] not in kept]
+        self._webs = {one["protocol_port"] for one in self._all(f"pools/{self._pools[0]}/members")}
         self._count = 0
 
     def _all(self, kind: str, query: str = "") -> list[dict[str, Any]]:
@@ -94,9 +95,11 @@ class BigGraph:
             self._monitor,
         ]
         path = self._chance.choice(kinds)()
-        status = self._cloud.api.settled(path, 400)
-        assert status in ("ACTIVE", "DELETED"), f"{path} is {status}\n{self._cloud.said()}"
-        assert self._cloud.api.settled(f"loadbalancers/{self.id}", 400) == "ACTIVE"
+        # The load balancer settles last: whatever was changed has its word then.
+        status = self._cloud.api.settled(f"loadbalancers/{self.id}", 400)
+        assert status == "ACTIVE", f"after {path}: {status}\n{self._cloud.said()}"
+        changed = (self._cloud.api.show(path) or {}).get("provisioning_status", "DELETED")
+        assert changed in ("ACTIVE", "DELETED"), f"{path} is {changed}\n{self._cloud.said()}"
         return path
 
     def _put(self, path: str, one: str, **fields: Any) -> str:
@@ -137,18 +140,24 @@ class BigGraph:
 
     def _change_member(self) -> str:
         path, members = self._members()
-        one = self._chance.choice(members)
+        one = self._chance.choice(self._answering(members))
         return self._put(f"{path}/{one['id']}", "member", weight=self._chance.randint(1, 9))
 
+    def _answering(self, members: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [one for one in members if one["protocol_port"] in self._webs]
+
     def _add_member(self) -> str:
-        path, _ = self._members()
+        path, members = self._members()
+        gone = self._webs - {one["protocol_port"] for one in members}
+        if gone:
+            return self._post(path, "member", address=GATEWAY, protocol_port=min(gone))
         # Nobody is there, and it gets nothing.
         port = 1 + self._count
         return self._post(path, "member", address=GATEWAY, protocol_port=port, weight=0)
 
     def _remove_member(self) -> str:
         path, members = self._members()
-        if len(members) < 3:
+        if len(self._answering(members)) < 3:
             return self._add_member()
         found = f"{path}/{self._chance.choice(members)['id']}"
         self._cloud.api.call("DELETE", found)
