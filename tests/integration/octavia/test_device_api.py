@@ -230,6 +230,49 @@ def test_what_is_gone_already_is_no_fault(world: World, server: Server) -> None:
     assert api.plug({}) is False
 
 
+def test_listeners_of_udp_are_told_with_the_configuration_where_there_is_none_too(
+    world: World, server: Server
+) -> None:
+    def answer(handler: BaseHTTPRequestHandler) -> bool:
+        handler.send_response(404)
+        for name, value in (
+            ("Content-Type", "application/json"),
+            ("Content-Length", "2"),
+            ("X-Libra-By-Kernel", "one,two"),
+        ):
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.wfile.write(b"{}")
+        return True
+
+    server.raw = answer
+    found = world.api(server.port).present("lb")
+    assert found.configuration is None
+    assert found.by_kernel == {"one", "two"}
+    # Devices of an older release say nothing of it
+    server.raw = lambda _: False
+    server.answer = lambda _method, _path: (404, {})
+    assert world.api(server.port).present("lb").by_kernel == frozenset()
+
+
+def test_a_listener_that_a_device_cannot_have_is_told_apart_from_a_device_that_is_another_s(
+    world: World, server: Server
+) -> None:
+    api = world.api(server.port)
+    server.answer = lambda _method, _path: (400, {"message": "not possible", "details": "no IP_VS"})
+    why = api.upload_by_kernel(world.id, "l", "text")
+    assert why is not None
+    assert why.endswith("not possible: no IP_VS")
+    server.answer = lambda _method, _path: (200, {})
+    assert api.upload_by_kernel(world.id, "l", "text") is None
+    server.answer = lambda _method, _path: (409, {})
+    with pytest.raises(DeviceRefused):
+        api.upload_by_kernel(world.id, "l", "text")
+    server.answer = lambda _method, _path: (500, {})
+    with pytest.raises(DeviceAway):
+        api.upload_by_kernel(world.id, "l", "text")
+
+
 def test_a_certificate_is_noted_and_its_key_kept_nowhere(world: World, tmp_path: Path) -> None:
     pem = world.certificates.issue(world.device)
     (noted,) = world.devices.certificates("d")
