@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import socket
-import threading
+
+from tests.support.tcp_backend import TcpBackend
 
 
-class HealthBackend:
+class HealthBackend(TcpBackend):
     """Answers its name with 200, and what is below /health with `status`; `asked` holds all heads.
 
     HTTP/1.0 and one request for each connection.
@@ -16,31 +17,14 @@ class HealthBackend:
         self.name = name
         self.status = status
         self.asked: list[str] = []
-        self._listening = socket.create_server((host, 0), backlog=64)
-        self.port = int(self._listening.getsockname()[1])
+        super().__init__(host)
 
     @property
     def checked(self) -> list[str]:
         """The heads of the health checks."""
         return [head for head in self.asked if " /health" in head]
 
-    def __enter__(self) -> HealthBackend:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                opened, _ = self._listening.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._answer, args=(opened,), daemon=True).start()
-
-    def _answer(self, opened: socket.socket) -> None:
+    def _serve(self, opened: socket.socket) -> None:
         with opened:
             try:
                 opened.settimeout(15)

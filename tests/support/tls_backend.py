@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import threading
 from typing import Any
 
 import h2.config
@@ -13,9 +12,10 @@ import h2.events
 import trustme
 
 from tests.support.octavia_tls import issued
+from tests.support.tcp_backend import TcpBackend
 
 
-class TlsBackend:
+class TlsBackend(TcpBackend):
     """Answers each request with its name; HTTP/2 where that is agreed on.
 
     `seen` holds for each request the version, the cipher, the protocol and the client's common
@@ -42,35 +42,18 @@ class TlsBackend:
         if accepts is not None:
             accepts.configure_trust(context)
             context.verify_mode = ssl.CERT_REQUIRED
-        self._listening = socket.create_server((host, 0), backlog=64)
-        self.port = int(self._listening.getsockname()[1])
+        super().__init__(host)
 
-    def __enter__(self) -> TlsBackend:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                plain, _ = self._listening.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(plain,), daemon=True).start()
-
-    def _serve(self, plain: socket.socket) -> None:
+    def _serve(self, opened: socket.socket) -> None:
         try:
-            plain.settimeout(15)
-            with self._context.wrap_socket(plain, server_side=True) as opened:
-                if opened.selected_alpn_protocol() == "h2":
-                    self._speak_h2(opened)
+            opened.settimeout(15)
+            with self._context.wrap_socket(opened, server_side=True) as secure:
+                if secure.selected_alpn_protocol() == "h2":
+                    self._speak_h2(secure)
                 else:
-                    self._speak_http(opened)
+                    self._speak_http(secure)
         except OSError:
-            plain.close()
+            opened.close()
 
     def _speak_http(self, opened: ssl.SSLSocket) -> None:
         said = b""
