@@ -33,6 +33,7 @@ log_file = {folder}/{part}.log
 debug = false
 [database]
 connection = sqlite:///{folder}/octavia.db
+sqlite_synchronous = false
 pool_timeout =
 [api_settings]
 bind_host = 127.0.0.1

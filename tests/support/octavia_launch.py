@@ -8,6 +8,7 @@ many seconds the API's transaction stays open after a driver's method has return
 
 from __future__ import annotations
 
+import random
 import sys
 import time
 from pathlib import Path
@@ -59,6 +60,33 @@ def commit_late(seconds: float) -> None:
     utils.call_provider = late
 
 
+def write_again() -> None:
+    """Have the driver-agent write each status again where SQLite would not let it.
+
+    SQLite refuses at once whoever wants to write after another has, and a report that is refused
+    for one of its hundred objects is made again from the first; other databases would wait.
+    """
+    from octavia.api.drivers.driver_agent.driver_updater import DriverUpdater
+    from octavia_lib.api.drivers.exceptions import UpdateStatusError
+
+    update = DriverUpdater._process_status_update
+
+    def again(self: Any, *args: Any, **kwargs: Any) -> None:
+        left = 200
+        while left:
+            left -= 1
+            try:
+                update(self, *args, **kwargs)
+            except UpdateStatusError as error:
+                if not left or "database is locked" not in error.fault_string:
+                    raise
+                time.sleep(random.uniform(0.01, 0.05))
+            else:
+                return
+
+    DriverUpdater._process_status_update = again
+
+
 def main() -> None:
     _, packages, delay, part, config = sys.argv
     del sys.path[0]  # this folder, whose modules have names of Octavia's own
@@ -78,6 +106,7 @@ def main() -> None:
     else:
         from octavia.cmd import driver_agent
 
+        write_again()
         driver_agent.main()
 
 
