@@ -216,6 +216,7 @@ def said_by_haproxy(text: str, folder: Path) -> str:
 @given(text=HOSTILE | _KNOWN | st.text(st.characters(min_codepoint=32, max_codepoint=126)))
 @example(text="\n    server evil 192.0.2.9:1")
 @example(text="http://a.org/x'\n#")
+@example(text=":")
 def test_a_text_is_refused_by_name_or_adds_nothing_to_the_file(
     where: str, text: str, tmp_path: Path
 ) -> None:
