@@ -382,6 +382,22 @@ def test_no_certificate_and_no_key_is_recorded_or_told(intents: Intents, tmp_pat
         assert secret not in caught.value.operator_fault_string
 
 
+def test_a_listener_is_taken_though_octavia_keeps_its_sni_containers_back(intents: Intents) -> None:
+    front = model(
+        Kind.LISTENER,
+        _LISTENER
+        | {
+            "protocol": "TERMINATED_HTTPS",
+            "default_tls_container_ref": "ref",
+            "default_tls_container_data": container("www.example.org"),
+            "sni_container_refs": ["other"],
+        },
+    )
+    LibraProviderDriver().listener_create(front)
+    (kept,) = everything(intents)
+    assert kept.kind is Kind.LISTENER
+
+
 def test_flavors_and_zones_that_are_offered_are_valid(configured: object) -> None:
     driver = LibraProviderDriver()
     assert set(driver.get_supported_flavor_metadata()) >= {"topology", "compute_flavor"}
