@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.support import pages
@@ -14,6 +16,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 DOCS = pages.ROOT / "docs"
 REFUSED = "curl: (7) ..."
+BEHIND = """
+[gearman]
+servers = 198.18.0.1
+ssl_key = /etc/libra/web-1.key
+ssl_cert = /etc/libra/web-1.crt
+ssl_ca = /etc/libra/ca.pem
+[worker]
+name = web-1
+"""
 ORIGINAL = """
 [DEFAULT]
 verbose = true
@@ -132,6 +143,39 @@ def test_the_gates_certificates_are_made_by_its_pages_commands(machine: Machine)
         pair = (f"/root/{name}.crt", f"/root/{name}.key")
         assert all(map(machine.has, pair))
         machine.must("openssl", "verify", "-CAfile", "/etc/libra/ca/ca.pem", pair[0])
+
+
+def test_gearmand_goes_behind_the_gate_by_its_page(machine: Machine) -> None:
+    # Given its certificates, and gearmand on the port that the page gives it
+    follow(machine, "gate.md")
+    page = (DOCS / "gate.md").read_text()
+    params = re.search(r'PARAMS="[^"]*"', page)
+    assert params is not None
+    machine.write("/etc/default/gearman-job-server", " ".join(params[0].split()) + "\n")
+    assert machine.init("gearman-job-server", "start") == 0
+    until(
+        lambda: machine.run("gearadmin", "-p", "4731", "--server-version").returncode == 0,
+        "gearmand is there",
+    )
+    # When the gate has its settings and files, and a node has its own
+    machine.must("useradd", "--system", "--user-group", "libra")
+    for name in ("gate/gate.key", "gate/gate.crt", "web-1/web-1.key", "web-1/web-1.crt"):
+        own = ("-o", "libra", "-m", "600")
+        machine.must("install", *own, f"/root/{name}", f"/etc/libra/{name.partition('/')[2]}")
+    for name in ("ca.pem", "crl.pem"):
+        machine.must("install", "-m", "644", f"/etc/libra/ca/{name}", f"/etc/libra/{name}")
+    shown = [one.text for one in pages.read(DOCS / "gate.md") if isinstance(one, File)]
+    (gate,) = [text for text in shown if text.startswith("[gate]")]
+    machine.write("/etc/libra.cfg", gate + BEHIND)
+    machine.must("ip", "address", "add", "198.18.0.1/32", "dev", "lo")
+    machine.must("libra_gate", "--check-config")
+    # Then it starts by its script, and the node's proof of it succeeds
+    assert machine.init("libra-gate", "start") == 0
+    proved = machine.run("libra_worker", "--check-config")
+    assert proved.returncode == 0, proved.stdout
+    assert "nothing is proved" not in proved.stdout
+    assert machine.init("libra-worker", "start") == 0
+    assert machine.init("libra-gate", "stop") == 0
 
 
 def test_the_operators_commands_run_and_a_node_is_what_was_saved_of_it(machine: Machine) -> None:
