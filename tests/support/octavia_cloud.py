@@ -17,9 +17,6 @@ import contextlib
 import http.client
 import itertools
 import os
-import signal
-import subprocess
-import sys
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,6 +30,7 @@ from libra_pool_mgm.clouds.local import kernel
 from libra_pool_mgm.clouds.local.cloud import LocalCloud
 from libra_pool_mgm.clouds.local.opening import local_cloud
 from tests.support import folders, netns
+from tests.support.agent_process import Agent
 from tests.support.backends import HttpBackend
 from tests.support.gearmand import Gearmand
 from tests.support.localcloud import device_user
@@ -55,58 +53,6 @@ FLOATING = "203.0.113.128/25"
 
 _ONE = {"healthmonitors": "healthmonitor", "l7policies": "l7policy"}
 _VIPS = (f"203.0.113.{number}" for number in itertools.cycle(range(1, 127)))
-
-
-class Agent:
-    """A libra_octavia process of its own."""
-
-    def __init__(self, config: Path, folder: Path) -> None:
-        self.config = config
-        self.log = folder / f"{config.stem}.log"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self, *, crash_at: str = "", stop_at: str = "") -> Agent:
-        """Start it; it kills or stops itself where it comes to such a place."""
-        with self.log.open("ab") as said:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "libra_octavia.main", "--config-file", str(self.config)],
-                env={**os.environ, "LIBRA_CRASH_AT": crash_at, "LIBRA_STOP_AT": stop_at},
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
-            )
-        return self
-
-    @property
-    def running(self) -> bool:
-        return self.process is not None and self.process.poll() is None
-
-    def kill(self) -> None:
-        """Kill -9."""
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait(30)
-
-    def stop(self) -> int:
-        assert self.process is not None
-        self.process.terminate()
-        return self.process.wait(60)
-
-    @property
-    def stopped(self) -> bool:
-        """Whether it was stopped by SIGSTOP."""
-        assert self.process is not None
-        stat = Path(f"/proc/{self.process.pid}/stat").read_text()
-        return stat.rpartition(")")[2].split()[0] == "T"
-
-    def thaw(self) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGCONT)
-
-    def close(self) -> None:
-        if self.running:
-            self.thaw()
-            self.kill()
 
 
 class OctaviaCloud:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
-from tests.support.octavia_cloud import MEMBERS_SUBNET, Agent, OctaviaCloud
+from tests.support.agent_process import Agent
+from tests.support.octavia_cloud import MEMBERS_SUBNET, OctaviaCloud
 from tests.support.traffic import get
 from tests.support.wait import until
 
