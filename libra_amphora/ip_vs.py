@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from libra_amphora.lvs_config import Place
 from libra_amphora.lvs_errors import LvsError, NoIpVs
+from libra_amphora.lvs_ways import Way, found
 from libra_amphora.namespace import Namespace
 from libra_amphora.network_errors import NetworkError
 from libra_amphora.plugged import IPAddress
@@ -69,8 +70,14 @@ class IpVs:
 
     def traffic(self) -> dict[Key, Traffic]:
         """What went through each service since the kernel has it."""
+        return self._services(_traffic)
 
-        def ask() -> dict[Key, Traffic]:
+    def ways(self) -> dict[Key, Way]:
+        """How each service chooses among its members."""
+        return self._services(_way)
+
+    def _services(self, of: Callable[[Any, int], T]) -> dict[Key, T]:
+        def ask() -> dict[Key, T]:
             from pyroute2.netlink import NLM_F_DUMP, NLM_F_REQUEST
             from pyroute2.netlink.generic import ipvs
 
@@ -79,8 +86,8 @@ class IpVs:
                 message["cmd"] = ipvs.IPVS_CMD_GET_SERVICE
                 message["version"] = ipvs.GENL_VERSION
                 flags = NLM_F_REQUEST | NLM_F_DUMP
-                found = kernel.nlm_request(message, msg_type=kernel.prid, msg_flags=flags)
-                return dict(_traffic(found))
+                messages = kernel.nlm_request(message, msg_type=kernel.prid, msg_flags=flags)
+                return dict(_each(messages, of))
 
         return self._inside(ask)
 
@@ -146,25 +153,33 @@ def _place(word: str) -> Place:
     return address, int(port, 16)
 
 
-def _traffic(found: Any) -> Iterator[tuple[Key, Traffic]]:
-    for message in found:
+def _each(messages: Any, of: Callable[[Any, int], T]) -> Iterator[tuple[Key, T]]:
+    for message in messages:
         service = message.get_attr("IPVS_CMD_ATTR_SERVICE")
         protocol = _NAMES.get(service.get_attr("IPVS_SVC_ATTR_PROTOCOL"))
         address = service.get_attr("IPVS_SVC_ATTR_ADDR")
-        if protocol is None or address is None:
-            continue
-        place = ipaddress.ip_address(address), service.get_attr("IPVS_SVC_ATTR_PORT")
-        counts = service.get_attr("IPVS_SVC_ATTR_STATS64") or service.get_attr(
-            "IPVS_SVC_ATTR_STATS"
-        )
-        yield (
-            (protocol, place),
-            Traffic(
-                bytes_in=counts.get_attr("IPVS_STATS_ATTR_INBYTES") or 0,
-                bytes_out=counts.get_attr("IPVS_STATS_ATTR_OUTBYTES") or 0,
-                total_connections=counts.get_attr("IPVS_STATS_ATTR_CONNS") or 0,
-            ),
-        )
+        if protocol is not None and address is not None:
+            place = ipaddress.ip_address(address), service.get_attr("IPVS_SVC_ATTR_PORT")
+            yield (protocol, place), of(service, place[0].version)
+
+
+def _traffic(service: Any, _: int) -> Traffic:
+    counts = service.get_attr("IPVS_SVC_ATTR_STATS64") or service.get_attr("IPVS_SVC_ATTR_STATS")
+    return Traffic(
+        bytes_in=counts.get_attr("IPVS_STATS_ATTR_INBYTES") or 0,
+        bytes_out=counts.get_attr("IPVS_STATS_ATTR_OUTBYTES") or 0,
+        total_connections=counts.get_attr("IPVS_STATS_ATTR_CONNS") or 0,
+    )
+
+
+def _way(service: Any, version: int) -> Way:
+    return found(
+        scheduler=service.get_attr("IPVS_SVC_ATTR_SCHED_NAME") or "",
+        flags=service.get_attr("IPVS_SVC_ATTR_FLAGS")["flags"],
+        seconds=service.get_attr("IPVS_SVC_ATTR_TIMEOUT") or 0,
+        netmask=service.get_attr("IPVS_SVC_ATTR_NETMASK"),
+        version=version,
+    )
 
 
 def _family(address: IPAddress) -> int:

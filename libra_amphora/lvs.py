@@ -133,11 +133,11 @@ class LvsListeners:
         """Whether the text is served now, as far as the kernel shows. Raises NoSuchLvsListener."""
         with self._turn:
             one = self._must(id_)
-            if one.kept.running != one.kept.uploaded or not one.runs:
-                return False
-            config = one.config
+            config, serves = one.config, one.kept.running == one.kept.uploaded and one.runs
+        if not (serves and config.services):
+            return serves
         try:
-            return not config.services or lvs_report.in_force(config, self._ip_vs.table())
+            return lvs_report.in_force(config, self._ip_vs.table(), self._ip_vs.ways())
         except LvsError as error:
             LOG.error("nothing can be said of UDP and SCTP listeners: %s", error)
             return False

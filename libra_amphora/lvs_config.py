@@ -12,9 +12,8 @@ from __future__ import annotations
 import ipaddress
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
 
 from libra_amphora.check_user import head
 from libra_amphora.lvs_errors import LvsConfigRefused
@@ -24,6 +23,7 @@ from libra_amphora.lvs_grammar import (
     NAME,
     SEVERAL,
     VALUES,
+    check_words,
     is_address,
     number_up_to,
 )
@@ -35,8 +35,6 @@ LIMIT = 1 << 20
 Place = tuple[IPAddress, int]
 """An address and a port."""
 
-_UDP_CHECK = ("lvs", "check", "udp_check.sh")
-_SCTP_CHECK = "amphora-health-checker"
 _ABOUT = re.compile(r"#\s*Configuration for (\w+) ([0-9A-Za-z-]{1,64})\s*")
 _DISABLED = re.compile(r"#\s*(\w+) ([0-9A-Za-z-]{1,64}) is disabled\s*")
 
@@ -52,11 +50,15 @@ class Server:
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """What listens: a protocol (UDP, SCTP) at some places, for some members."""
+    """What listens: a protocol (UDP, SCTP) at some places, for some members.
+
+    `settings` are the words of its block and what they hold, empty for those that stand alone.
+    """
 
     protocol: str
     places: tuple[Place, ...]
     servers: tuple[Server, ...]
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,7 @@ class _Reader:
         self._places: tuple[Place, ...] = ()
         self._protocol = ""
         self._servers: list[Server] = []
+        self._settings: dict[str, str] = {}
         self._checked = False
 
     def read(self, text: str) -> LvsConfig:
@@ -184,7 +187,12 @@ class _Reader:
             if not self._protocol:
                 raise self._refused("the virtual_server has no protocol")
             self._services.append(
-                Service(protocol=self._protocol, places=self._places, servers=tuple(self._servers))
+                Service(
+                    protocol=self._protocol,
+                    places=self._places,
+                    servers=tuple(self._servers),
+                    settings=self._settings,
+                )
             )
         line = _Line(self._number, (), self._path)
         self._path = self._path[:-1]
@@ -216,7 +224,7 @@ class _Reader:
                 self._groups[self._group] = []
             case ((), "virtual_server") if len(values) == 2:
                 self._places = self._named(values)
-                self._protocol, self._servers = "", []
+                self._protocol, self._servers, self._settings = "", [], {}
             case (("virtual_server",), "real_server") if len(values) == 2:
                 id_ = self._about.pop("Member", "")
                 self._servers.append(Server(id=id_, place=self._place(values)))
@@ -237,10 +245,12 @@ class _Reader:
             return
         if self._path[-1:] == ("MISC_CHECK",) and name == "misc_path" and len(values) == 1:
             try:
-                _check(values[0])
+                check_words(values[0])
             except ValueError as error:
                 raise self._refused(str(error)) from None
             return
+        if self._path == ("virtual_server",):
+            self._settings[name] = " ".join(values)
         if not values and name in FLAGS.get(self._path, ()):
             return
         allowed = VALUES.get(self._path, {}).get(name)
@@ -270,23 +280,6 @@ class _Reader:
         return LvsConfigRefused(f"line {self._number}: {why}")
 
 
-def _check(command: str) -> tuple[str, ...]:
-    """What to check in the words of Libra's own check. Raises ValueError for another program."""
-    program, *words = command.split()
-    seconds = "1"
-    if PurePosixPath(program).parts[-3:] == _UDP_CHECK and len(words) == 2:
-        kind = "udp"
-    elif PurePosixPath(program).name == _SCTP_CHECK and words[:2] == ["sctp", "-t"]:
-        kind, seconds, words = "sctp", words[2] if len(words) == 5 else "", words[3:]
-    else:
-        raise ValueError(f"the check program {program!r} is not run here")
-    if len(words) != 2 or not is_address(words[0]) or not number_up_to(65535)(words[1]):
-        raise ValueError(f"{program} is not given an address with a port")
-    if not number_up_to(3600)(seconds):
-        raise ValueError(f"{program} is not given a time")
-    return kind, words[0], words[1], seconds
-
-
 def _of_script(line: _Line) -> bool:
     return "MISC_CHECK" in (*line.path, *line.words[:1])
 
@@ -296,5 +289,5 @@ def _shown(line: _Line, check: Sequence[str]) -> str:
     if not line.words:
         return f"{indent}}}"
     if line.words[0] == "misc_path":
-        return f'{indent}misc_path "{" ".join((*check, *_check(line.words[1])))}"'
+        return f'{indent}misc_path "{" ".join((*check, *check_words(line.words[1])))}"'
     return indent + " ".join(line.words) + (" {" if line.opens else "")

@@ -20,6 +20,7 @@ from libra_amphora.plugged import IPAddress
 _NET = Path("/proc/sys/net")
 _SETTINGS = {4: "ipv4/ip_forward", 6: "ipv6/conf/all/forwarding"}
 _TRACKING = "ipv4/vs/conntrack"
+_FORGETTING = "ipv4/vs/expire_nodest_conn"
 
 
 def table_of(state_dir: Path) -> str:
@@ -56,6 +57,8 @@ def _put(table: str, addresses: list[IPAddress]) -> None:
         _set(_SETTINGS[version], "1")
     if addresses:
         _set(_TRACKING, "1")
+        # Or who always sends from one port is heard by nobody for minutes once its member is gone.
+        _set(_FORGETTING, "1")
     masquerade(table, addresses)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
+from pathlib import PurePosixPath
 
 from libra_haproxy.text_words import word_set
 
@@ -13,6 +14,8 @@ SCHEDULERS = word_set("rr wrr lc wlc lblc lblcr sh mh dh sed nq fo ovf")
 
 NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}", re.ASCII)
 _SECONDS = re.compile(r"\d{1,6}(?:\.\d{1,6})?", re.ASCII)
+_UDP_CHECK = ("lvs", "check", "udp_check.sh")
+_SCTP_CHECK = "amphora-health-checker"
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}(?::[0-9]{1,5})?", re.ASCII)
 _STATUS = re.compile(r"[1-9][0-9]{2}(?:-[1-9][0-9]{2})?", re.ASCII)
 _PATH = re.compile(r"/[A-Za-z0-9._%:,=+*?&/-]{0,1024}", re.ASCII)
@@ -88,3 +91,20 @@ FLAGS: Mapping[tuple[str, ...], tuple[str, ...]] = {("virtual_server",): ("sh-po
 """For each block the words that stand alone."""
 
 CHECKERS = ("MISC_CHECK", "TCP_CHECK", "HTTP_GET")
+
+
+def check_words(command: str) -> tuple[str, ...]:
+    """What to check in the words of Libra's own check. Raises ValueError for another program."""
+    program, *words = command.split()
+    seconds = "1"
+    if PurePosixPath(program).parts[-3:] == _UDP_CHECK and len(words) == 2:
+        kind = "udp"
+    elif PurePosixPath(program).name == _SCTP_CHECK and words[:2] == ["sctp", "-t"]:
+        kind, seconds, words = "sctp", words[2] if len(words) == 5 else "", words[3:]
+    else:
+        raise ValueError(f"the check program {program!r} is not run here")
+    if len(words) != 2 or not is_address(words[0]) or not number_up_to(65535)(words[1]):
+        raise ValueError(f"{program} is not given an address with a port")
+    if not number_up_to(3600)(seconds):
+        raise ValueError(f"{program} is not given a time")
+    return kind, words[0], words[1], seconds

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from libra_amphora.ip_vs import Key, Row, Table
 from libra_amphora.lvs_config import LvsConfig, Place
+from libra_amphora.lvs_ways import Way, asked, fits
 from libra_amphora.snapshot import Listener, Member, Pool, Snapshot, Traffic
 
 
@@ -35,11 +36,14 @@ def status(view: View) -> dict[str, str]:
     return {"status": word, "uuid": view.id, "type": _type(view.config)}
 
 
-def in_force(config: LvsConfig, table: Table) -> bool:
+def in_force(config: LvsConfig, table: Table, ways: Mapping[Key, Way]) -> bool:
     """Whether the kernel has each service, and just its members but for those that are down."""
     for service in config.services:
         wanted = {server.place: server.weight for server in service.servers}
         for place in service.places:
+            way = ways.get((service.protocol, place))
+            if way is None or not fits(asked(service.settings, place[0].version), way):
+                return False
             rows = table.get((service.protocol, place))
             if rows is None or any(wanted.get(one) != row.weight for one, row in rows.items()):
                 return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import socket
+import sys
 import threading
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from libra_amphora.lvs_config import LIMIT, LvsConfig, Place
 from libra_amphora.lvs_errors import LvsConfigRefused, LvsError
 from libra_amphora.lvs_report import View
 from libra_amphora.lvs_store import Kept, LvsStore
+from libra_amphora.lvs_ways import Way, asked, fits, found
 from libra_amphora.namespace import Namespace
 from libra_amphora.snapshot import Traffic
 from libra_haproxy.errors import DiskError
@@ -28,6 +30,8 @@ ONE, TWO = "73f6d278-ae1c-4248-ad02-0bfd50d69aab", "2edca57c-5890-4bcb-ae67-4ef7
 MEMBERS = {ONE: "198.18.0.1", TWO: "198.18.0.2"}
 GOOD = Lvs(members=MEMBERS, weights={TWO: 7}, disabled=("off",))
 CHECK = ("/usr/bin/check",)
+STAYS = "persistence_timeout 60\n    persistence_granularity"
+PREFIX_64 = str(ipaddress.IPv4Address((64).to_bytes(4, sys.byteorder)))
 USER = ("nobody", "nogroup")
 
 
@@ -257,8 +261,38 @@ def test_listener_is_in_force_once_the_kernel_has_just_its_members(
     key = ("UDP", place("203.0.113.2", 53))
     addresses = {**MEMBERS, "old": "198.18.0.9"}
     rows = {place(addresses[id_], 5353): Row(weight, 0, 0) for id_, weight in (table or {}).items()}
-    found = {} if table is None else {key: rows}
-    assert lvs_report.in_force(read(lvs.text()), found) is in_force
+    kernel = {} if table is None else {key: rows}
+    ways = dict.fromkeys(kernel, Way(scheduler="rr", by_port=False, seconds=0, mask=None))
+    assert lvs_report.in_force(read(lvs.text()), kernel, ways) is in_force
+    assert not lvs_report.in_force(read(lvs.text()), kernel, {})
+
+
+@pytest.mark.parametrize(
+    ("lines", "version", "kernel", "netmask", "fit"),
+    [
+        ("lb_algo wrr", 4, ("wrr", 0x2, 0), "255.255.255.255", True),
+        ("lvs_sched wrr", 4, ("rr", 0x2, 0), "255.255.255.255", False),
+        ("lb_algo sh\n    sh-port", 4, ("sh", 0x12, 0), "255.255.255.255", True),
+        ("lb_algo sh\n    sh-port", 4, ("sh", 0x2, 0), "255.255.255.255", False),
+        ("lb_algo sh", 4, ("sh", 0x12, 0), "255.255.255.255", False),
+        ("persistence_timeout 60", 4, ("rr", 0x3, 60), "255.255.255.255", True),
+        ("persistence_timeout 60", 4, ("rr", 0x3, 360), "255.255.255.255", False),
+        ("persistence_timeout 60", 4, ("rr", 0x2, 60), "255.255.255.255", False),
+        ("lb_algo rr", 4, ("rr", 0x3, 60), "255.255.255.255", False),
+        (f"{STAYS} 255.255.0.0", 4, ("rr", 0x3, 60), "255.255.0.0", True),
+        (f"{STAYS} 255.255.0.0", 4, ("rr", 0x3, 60), "255.255.255.0", False),
+        (f"{STAYS} 64", 6, ("rr", 0x3, 60), PREFIX_64, True),
+        (f"{STAYS} 128", 6, ("rr", 0x3, 60), PREFIX_64, False),
+        ("persistence_timeout 60", 6, ("rr", 0x3, 60), PREFIX_64, False),
+    ],
+)
+def test_how_members_are_chosen_is_compared_with_what_the_kernel_does(
+    lines: str, version: int, kernel: tuple[str, int, int], netmask: str, fit: bool
+) -> None:
+    (service,) = read(GOOD.text().replace("    lb_algo rr", f"    {lines}")).services
+    scheduler, flags, seconds = kernel
+    way = found(scheduler=scheduler, flags=flags, seconds=seconds, netmask=netmask, version=version)
+    assert fits(asked(service.settings, version), way) is fit
 
 
 def test_flags_stand_alone_and_statuses_may_be_several() -> None:
