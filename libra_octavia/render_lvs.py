@@ -1,8 +1,9 @@
 """Makes keepalived's file of one listener of UDP or SCTP: what the kernel's IP_VS is to do.
 
 The text depends on its arguments alone. Comments say which listener, pool and member is meant, in
-the words of Octavia's controller, by which a device names them in its heartbeats. A virtual server
-stands for the addresses of one family, and is there where the pool has a member of it.
+the words of Octavia's controller, by which a device names them in its heartbeats. Each address has
+a virtual server of its own where the pool has members of its family: for a group of addresses,
+which Octavia writes, keepalived 2.2 heeds no granularity.
 """
 
 from __future__ import annotations
@@ -59,20 +60,19 @@ def _text(balancer: LoadBalancer, listener: Listener, pool: Pool | None) -> str:
         monitor=tokens.name(monitor.id) if monitor else None,
         times=_times(monitor) if monitor else None,
         disabled=[tokens.name(one.id) for one in (pool.members if pool else ()) if not one.enabled],
-        groups=list(_groups(balancer.addresses, listener, pool, monitor)) if pool else [],
+        services=list(_services(balancer.addresses, listener, pool, monitor)) if pool else [],
     )
 
 
-def _groups(
+def _services(
     addresses: Sequence[str], listener: Listener, pool: Pool, monitor: Monitor | None
 ) -> Iterator[dict[str, Any]]:
-    for version in _WHOLE:
-        places = [one for one in addresses if _version(one) == version]
+    for address in addresses:
+        version = _version(address)
         members = [one for one in pool.members if one.enabled and _version(one.address) == version]
-        if places and members:
+        if members:
             yield {
-                "name": tokens.name(f"ipv{version}-group"),
-                "places": [lvs_words.place(one, listener.port) for one in places],
+                "place": lvs_words.place(address, listener.port),
                 "scheduler": _SCHEDULERS[pool.algorithm],
                 "flags": _FLAGS.get(pool.algorithm, ()),
                 "stays": _stays(pool.persistence, version) if pool.persistence else None,

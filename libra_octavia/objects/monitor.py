@@ -9,6 +9,8 @@ from libra_octavia.model import Monitor, MonitorType
 from libra_octavia.objects.fields import Fields
 
 MOST_SECONDS = 86_400
+MOST_SCTP_SECONDS = 3_600
+"""The longest time that a device waits for an association."""
 
 _MEANINGLESS = ("name", "project_id", "pool_id")
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&()*+,;=:@/?%-]{0,1023}", re.ASCII)
@@ -58,6 +60,8 @@ def read_monitor(source: object) -> Monitor:
                 else None
             ),
         )
+        if monitor.type is MonitorType.SCTP and monitor.timeout > MOST_SCTP_SECONDS:
+            fields.fault("timeout", f"must be at most {MOST_SCTP_SECONDS} for SCTP")
         if monitor.domain and monitor.http_version != "1.1":
             fields.fault("domain_name", "needs http_version 1.1")
     return monitor

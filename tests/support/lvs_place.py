@@ -53,15 +53,23 @@ class Place:
         assert self.act("reload", lvs.id)[0] == 202
 
     def ask(
-        self, times: int = 8, *, kind: int = socket.SOCK_DGRAM, protocol: int = 0, vip: str = VIP
+        self,
+        times: int = 8,
+        *,
+        kind: int = socket.SOCK_DGRAM,
+        protocol: int = 0,
+        vip: str = VIP,
+        source: str = "",
     ) -> Counter[str]:
-        """Who answers so many clients; empty for nobody."""
+        """Who answers so many clients, of an address of its own if told; empty for nobody."""
 
         def ask() -> Counter[str]:
             answers: Counter[str] = Counter()
             for _ in range(times):
                 with socket.socket(_family(vip), kind, protocol) as client:
                     client.settimeout(1)
+                    if source:
+                        client.bind((source, 0))
                     try:
                         client.connect((vip, 53))
                         client.send(b"who")

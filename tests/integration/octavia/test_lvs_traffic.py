@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from libra_amphora.ip_vs import IpVs
 from libra_amphora.namespace import Namespace
-from tests.support import wait
+from tests.support import netns, wait
 from tests.support.lvs_place import MEMBERS, PORT, VIP, VIP6, Place, opened
 from tests.support.lvs_provider import Provider
 from tests.support.lvs_text import LISTENER, OTHER, POOL
@@ -73,9 +74,6 @@ def test_datagrams_go_to_the_members_of_the_tree_as_soon_as_it_is_told(place: Pl
     assert provider.serve([FRONT], [behind(first | {"weight": 0}, second)]) == {}
     assert place.ask(4) == {TWO: 4}
     # When clients stay by their address, or are told apart by their port, too
-    stay = {"type": "SOURCE_IP", "persistence_timeout": 60, "persistence_granularity": None}
-    assert provider.serve([FRONT], [behind(*both(), session_persistence=stay)]) == {}
-    assert len(place.ask(8)) == 1
     assert provider.serve([FRONT], [behind(*both(), lb_algorithm="SOURCE_IP")]) == {}
     wait.until(lambda: len(place.ask(8)) == 1, "one member serves the client", 30)
     assert provider.serve([FRONT], [behind(*both(), lb_algorithm="SOURCE_IP_PORT")]) == {}
@@ -97,7 +95,76 @@ def test_datagrams_go_to_the_members_of_the_tree_as_soon_as_it_is_told(place: Pl
     assert "UDP" in place.table()
     assert provider.serve([], [behind(*both())]) == {}
     assert "UDP" not in place.table()
+    assert place.ask(1) == {"": 1}
     assert provider.api.present(BALANCER).by_kernel == frozenset()
+
+
+def test_clients_of_a_network_stay_with_their_member(place: Place) -> None:
+    place.member(ONE)
+    place.member(TWO)
+    near, far = "203.0.113.77", "203.0.113.177"
+    for address in (near, far):
+        netns.ip("address", "add", f"{address}/24", "dev", "outer", namespace=place.clients)
+    provider = Provider(place.agent, BALANCER, VIP)
+
+    def members(mask: str | None, seconds: int = 60) -> list[Counter[str]]:
+        stay = {
+            "type": "SOURCE_IP",
+            "persistence_timeout": seconds,
+            "persistence_granularity": mask,
+        }
+        assert provider.serve([FRONT], [behind(*both(), session_persistence=stay)]) == {}
+        return [place.ask(4, source=source) for source in (near, far)]
+
+    # Given clients of two addresses, whom members would serve in turn
+    one, other = members(None)
+    # Then each stays with its own member, which is another's where it is another network
+    assert [sorted(one.values()), sorted(other.values())] == [[4], [4]]
+    assert one.keys() != other.keys()
+    one, other = members("255.255.255.128")
+    assert [sorted(one.values()), sorted(other.values())] == [[4], [4]]
+    assert one.keys() != other.keys()
+    # And with the same where the network is the same
+    one, other = members("255.255.255.0")
+    assert one == other
+    assert list(one.values()) == [4]
+    # And the kernel has other times and, by IPv6, lengths of prefixes
+    assert members("255.255.255.0", 90)[0].total() == 4
+    stay = {"type": "SOURCE_IP", "persistence_granularity": "ffff:ffff:ffff::"}
+    six = behind(member(address="fd00:19::1", protocol_port=PORT), session_persistence=stay)
+    assert Provider(place.agent, BALANCER, VIP6).serve([FRONT], [six]) == {}
+    (way,) = IpVs(Namespace(place.node)).ways().values()
+    assert (way.seconds, way.mask) == (360, 48)
+
+
+def test_a_client_whose_member_goes_is_served_by_another_at_once(place: Place) -> None:
+    place.member(ONE)
+    place.member(TWO)
+    provider = Provider(place.agent, BALANCER, VIP)
+    assert provider.serve([FRONT], [behind(*both())]) == {}
+    # Given a client that sends from one port all the time, and so keeps its member
+    with Namespace(place.clients).run(lambda: socket.socket(type=socket.SOCK_DGRAM)) as client:
+        client.settimeout(1)
+        client.connect((VIP, 53))
+
+        def ask() -> str:
+            client.send(b"who")
+            return client.recv(100).decode()
+
+        kept = ask()
+        assert {ask() for _ in range(4)} == {kept}
+        # When that is disabled
+        stays = [one for one in both() if one["member_id"] != kept]
+        assert provider.serve([FRONT], [behind(*stays)]) == {}
+
+        # Then another answers, but for a datagram that tells the kernel so
+        def answered() -> bool:
+            try:
+                return ask() not in ("", kept)
+            except TimeoutError:
+                return False
+
+        wait.until(answered, "the other member answers", 10)
 
 
 def test_udp_and_tcp_have_the_same_port_and_each_its_own_members(place: Place) -> None:
@@ -134,6 +201,9 @@ def test_associations_of_sctp_go_to_the_members_that_answer(place: Place) -> Non
         return place.ask(2, kind=socket.SOCK_STREAM, protocol=socket.IPPROTO_SCTP)
 
     assert ask() == {ONE: 2}
+    # When the listener goes
+    assert provider.serve([], []) == {}
+    assert ask() == {"": 2}
 
 
 def _greet(web: socket.socket) -> None:

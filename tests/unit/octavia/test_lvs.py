@@ -185,6 +185,12 @@ def test_objects_that_need_ip_vs_are_told_apart() -> None:
     assert not ip_vs.needs(read_monitor(monitor(type="TCP")))
 
 
+def test_a_device_waits_an_hour_for_an_association_and_no_longer() -> None:
+    found = read(text(udp(members=[member()], healthmonitor=monitor(type="SCTP", timeout=3600))))
+    assert found.checked
+    assert "timeout" in refused(read_monitor, monitor(type="SCTP", timeout=3601))
+
+
 # -- the file -------------------------------------------------------------------------------------
 
 
@@ -358,11 +364,16 @@ _MASKS = st.one_of(
     st.integers(1, 128).map(lambda n: str(ipaddress.IPv6Network((0, n)).netmask)),
 )
 _WATCHES = st.none() | st.builds(
-    lambda version, **fields: monitor(http_version=version[0], domain_name=version[1], **fields),
+    lambda version, timeout, **fields: monitor(
+        http_version=version[0],
+        domain_name=version[1],
+        timeout=min(timeout, 3600) if fields["type"] == "SCTP" else timeout,
+        **fields,
+    ),
     st.sampled_from([(None, None), (1.0, None), (1.1, None), (1.1, "www.example.org:81")]),
+    st.integers(1, 86400),
     type=st.sampled_from(["UDP-CONNECT", "SCTP", "TCP", "HTTP"]),
     delay=st.integers(1, 86400),
-    timeout=st.integers(1, 86400),
     max_retries_down=st.none() | st.integers(1, 10),
     admin_state_up=st.booleans(),
     url_path=st.sampled_from(["/", "/a?b=c&d=%20,x:y+z*", "/" + "a" * 511]),

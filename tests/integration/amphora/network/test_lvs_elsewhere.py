@@ -17,5 +17,5 @@ PROVIDER = Path(__file__).parents[2] / "octavia" / "test_lvs_traffic.py"
 def test_udp_and_sctp_listeners_serve_in_a_kernel_that_has_ip_vs() -> None:
     # Both in one, since a kernel takes its time to start.
     said = uml.run_tests(str(INSIDE), str(PROVIDER), seconds=550)
-    assert "9 passed" in said
+    assert "11 passed" in said
     assert "skipped" not in said
