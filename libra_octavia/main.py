@@ -21,6 +21,7 @@ from libra_common.settings import Settings, load
 from libra_common.settings.differing import differing
 from libra_octavia.agent.agent import Agent
 from libra_octavia.agent.devices import Devices
+from libra_octavia.agent.latest import Latest
 from libra_octavia.agent.octavia import Octavia, library
 from libra_octavia.agent.reconcile import Patience, Reconciler
 from libra_octavia.checks import faults
@@ -76,7 +77,8 @@ class OctaviaDaemon(Daemon):
         if left:
             LOG.info("took over %d load balancer(s) from a process that is dead", left)
         LOG.info("%d load balancer(s) are looked at anew", len(sync_all(database)))
-        self._agent = make_agent(settings, database, devices)
+        latest = Latest()
+        self._agent = make_agent(settings, database, devices, latest)
         self._jobs = JobWorker(
             name=FUNCTION,
             servers=servers_of(settings.gearman),
@@ -87,7 +89,7 @@ class OctaviaDaemon(Daemon):
         )
         self._jobs.start()
         self._upkeep = None if parts is None else make_upkeep(parts)
-        self._upward = make_health(settings, database)
+        self._upward = make_health(settings, database, latest)
 
     def cycle(self) -> None:
         """Begin what is due; the end of each makes the next cycle come at once."""
@@ -145,7 +147,7 @@ def load_devices(settings: Settings) -> Devices:
     return found
 
 
-def make_agent(settings: Settings, database: Database, devices: Devices) -> Agent:
+def make_agent(settings: Settings, database: Database, devices: Devices, latest: Latest) -> Agent:
     """Put the agent together; it begins nothing before its first cycle."""
     ours = settings.octavia
     intents = Intents(database)
@@ -156,6 +158,7 @@ def make_agent(settings: Settings, database: Database, devices: Devices) -> Agen
         octavia=Octavia(lambda: library(ours.driver_agent_sockets)),
         devices=devices,
         patience=Patience(commit=ours.commit_timeout, deadline=ours.deadline),
+        latest=latest,
     )
     return Agent(
         intents=intents,
@@ -166,7 +169,7 @@ def make_agent(settings: Settings, database: Database, devices: Devices) -> Agen
     )
 
 
-def make_health(settings: Settings, database: Database) -> Health | None:
+def make_health(settings: Settings, database: Database, latest: Latest) -> Health | None:
     """Begin to receive heartbeats and to report; None where devices send none."""
     if not settings.octavia.heartbeat_key:
         LOG.warning(
@@ -175,7 +178,12 @@ def make_health(settings: Settings, database: Database) -> Health | None:
         )
         return None
     sockets = settings.octavia.driver_agent_sockets
-    health = Health(settings=settings, database=database, octavia=Octavia(lambda: library(sockets)))
+    health = Health(
+        settings=settings,
+        database=database,
+        octavia=Octavia(lambda: library(sockets)),
+        latest=latest,
+    )
     health.start()
     return health
 

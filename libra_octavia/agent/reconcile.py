@@ -25,6 +25,7 @@ from libra_octavia.agent.devices import (
     Wanted,
 )
 from libra_octavia.agent.index import Index, index
+from libra_octavia.agent.latest import Latest
 from libra_octavia.agent.octavia import Octavia, OctaviaAway
 from libra_octavia.errors import InventoryAway, LeaseLost
 from libra_octavia.inventory import Intent, Intents, Lease, Leases, Operation
@@ -66,7 +67,7 @@ class Patience:
 class Reconciler:
     """Serves load balancers; may be used by several threads.
 
-    `chance` gives 0 to 1 for the jitter of the back-off.
+    `latest` is told what was served; `chance` gives 0 to 1 for the jitter of the back-off.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Reconciler:
         octavia: Octavia,
         devices: Devices,
         patience: Patience,
+        latest: Latest | None = None,
         chance: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -89,6 +91,7 @@ class Reconciler:
         self._chance = chance
         self._clock = clock
         self._sleep = sleep
+        self._latest = latest or Latest()
         self._looks: dict[str, float] = {}
 
     def serve(
@@ -234,6 +237,10 @@ class Reconciler:
         self._intents.remember(
             lease.load_balancer_id, (one for one in found.objects if one not in decision.without)
         )
+        if why is None:
+            self._latest.keep(
+                lease.load_balancer_id, found, fence=lease.fence, without=decision.without
+            )
         self._leases.complete(lease, served, error=why, worded=worded)
 
     def _look(self, name: str, intents: Sequence[Intent]) -> Any:

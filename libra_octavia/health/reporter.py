@@ -18,6 +18,7 @@ from octavia_lib.common import constants
 
 from libra_common.errors import LibraError
 from libra_octavia.agent.index import Index, index
+from libra_octavia.agent.latest import Latest
 from libra_octavia.agent.octavia import Octavia
 from libra_octavia.agent.report import SECTIONS, Statuses
 from libra_octavia.health.due import Patience, Task, task
@@ -42,7 +43,10 @@ _THREADS = 4
 
 
 class Reporter:
-    """A thread that looks for what is to be told, and tells it. `step` is one look."""
+    """A thread that looks for what is to be told, and tells it. `step` is one look.
+
+    `latest` knows what Octavia need not be asked for.
+    """
 
     def __init__(
         self,
@@ -52,12 +56,14 @@ class Reporter:
         reports: Reports,
         intake: Intake,
         patience: Patience,
+        latest: Latest | None = None,
     ) -> None:
         self._octavia = octavia
         self._beats = beats
         self._reports = reports
         self._intake = intake
         self._patience = patience
+        self._latest = latest or Latest()
         self._told: set[str] = set()
         self._tried: dict[str, float] = {}
         self._ends = threading.Event()
@@ -154,7 +160,9 @@ class Reporter:
     def _tell_words(self, one: Task, before: Mapping[str, str]) -> int:
         """Tell the statuses of one load balancer; 0 where somebody else has the word."""
         name = one.seen.load_balancer_id
-        found = index(self._octavia.tree(name))
+        found = self._latest.of(name, fence=one.seen.fence)
+        if found is None:
+            found = index(self._octavia.tree(name))
         if name not in found:
             # Deleted just now, or not Octavia's yet; it is looked at again before long.
             self._reports.told(name, {}, basis=one.basis)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from libra_common.settings import Settings
+from libra_octavia.agent.latest import Latest
 from libra_octavia.agent.octavia import Octavia
 from libra_octavia.health.due import Patience
 from libra_octavia.health.inbox import Inbox
@@ -20,7 +21,14 @@ from libra_octavia.inventory.reports import Reports
 class Health:
     """Receives, stores and reports, until it is stopped."""
 
-    def __init__(self, *, settings: Settings, database: Database, octavia: Octavia) -> None:
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        database: Database,
+        octavia: Octavia,
+        latest: Latest | None = None,
+    ) -> None:
         ours = settings.octavia
         tally, inbox, beats = Tally(), Inbox(), Beats(database)
         self._receiver = Receiver(
@@ -33,6 +41,7 @@ class Health:
             reports=Reports(database),
             intake=self._intake,
             patience=Patience(silence=ours.heartbeat_silence, again=ours.report_again),
+            latest=latest,
         )
 
     def start(self) -> None:

@@ -36,12 +36,14 @@ class Voice:
 class Seen:
     """A load balancer with devices, as it is now. Times are seconds before now, None for never.
 
-    `quiet` says that nothing is asked for and nobody works on it. `served` tells one time that
-    it was served from another. `told_basis` and `told_counts` are what Octavia was told last.
+    `quiet` says that nothing is asked for and nobody works on it. `fence` is the last claim's;
+    `served` tells one time that it was served from another. `told_basis` and `told_counts` are what
+    Octavia was told last.
     """
 
     load_balancer_id: str
     quiet: bool
+    fence: int = 0
     served: float | None = None
     served_ago: float | None = None
     voices: tuple[Voice, ...] = ()
@@ -65,6 +67,7 @@ class Reports:
             rows = connection.execute(
                 select(
                     load_balancers.c.id,
+                    load_balancers.c.fence,
                     load_balancers.c.served,
                     (now() - load_balancers.c.served).label("served_ago"),
                     _QUIET.label("quiet"),
@@ -79,6 +82,7 @@ class Reports:
                 Seen(
                     load_balancer_id=row.id,
                     quiet=bool(row.quiet),
+                    fence=row.fence,
                     served=row.served,
                     served_ago=row.served_ago,
                     voices=tuple(voices[row.id]),
