@@ -12,33 +12,28 @@ from collections.abc import Callable
 from pathlib import Path
 
 from libra_common.crash import crash_point
-from libra_haproxy import commands, downs, limits
+from libra_haproxy import downs, limits
 from libra_haproxy.certificates import Certificates
 from libra_haproxy.check import check, must_be_there
-from libra_haproxy.confirm import certificate_differences, differences
 from libra_haproxy.errors import (
     EngineError,
     NoLoadBalancer,
     NotInForce,
 )
-from libra_haproxy.leaving import Leaving
 from libra_haproxy.ledger import Books
 from libra_haproxy.lingering import Lingering
-from libra_haproxy.loaded import Loaded
+from libra_haproxy.live import Live
 from libra_haproxy.logshelf import LogShelf
 from libra_haproxy.model import Model, Protocol, State, Traffic
 from libra_haproxy.plan import (
-    AddServer,
     AtRunTime,
     ByReload,
     Plan,
-    RemoveServer,
-    SetCertificate,
     plan,
 )
 from libra_haproxy.ports import Listen, refuse_unusable
 from libra_haproxy.process import Process
-from libra_haproxy.readings import Activity, Snapshot
+from libra_haproxy.readings import Activity
 from libra_haproxy.render import Place, Rendered, render
 from libra_haproxy.runtime import Worker
 from libra_haproxy.versions import haproxy_version
@@ -77,13 +72,11 @@ class Service:
         self._bind = bind
         self._admin_socket = admin_socket
         self._certificates = certificates
-        self._loaded = Loaded(process.worker)
         self._lingering = lingering
         self._maxconn = maxconn
         self._open_files = open_files
         self._at_run_time = True
-        self._text: Rendered | None = None  # what HAProxy was last seen to serve
-        self._leaving = Leaving()
+        self._live = Live(worker=process.worker, certificates=certificates)
         self.reloads = self.runtime_changes = 0
 
     def must_be_possible(self) -> None:
@@ -143,9 +136,9 @@ class Service:
 
         Raises HaproxyTimeout when it hangs.
         """
-        if running != rendered.digest or self._differences(state, rendered, self._worker.look()):
+        if running != rendered.digest or self._differences(state, rendered):
             return False
-        self._text = rendered
+        self._live.text = rendered
         return True
 
     def standing(self) -> tuple[str, str]:
@@ -159,7 +152,7 @@ class Service:
             return str(error), ""
         if running is None:
             return "HAProxy does not run", release
-        if self._text is None or running != self._text.digest:
+        if self._live.text is None or running != self._live.text.digest:
             return "HAProxy serves another text than the stored one", release
         return "", release
 
@@ -171,11 +164,12 @@ class Service:
         """How to get from `now` to `wanted`: at run time where HAProxy is known to serve `now`."""
         if running is None:
             return ByReload("HAProxy does not run")
-        if self._text is None or running != self._text.digest or not self._at_run_time:
+        known = self._live.text
+        if known is None or running != known.digest or not self._at_run_time:
             return ByReload("it is not known what HAProxy serves")
-        if rendered.maxconn != self._text.maxconn:
+        if rendered.maxconn != known.maxconn:
             return ByReload("another number of connections fits")
-        if self._leaving.too_many:
+        if self._live.too_many_leave:
             return ByReload("too many removed servers still have connections")
         return plan(now, wanted)
 
@@ -189,7 +183,7 @@ class Service:
         NotInForce, or what `Process.serve` or `store` raises.
         """
         if isinstance(way, AtRunTime):
-            changed = self._change(state, rendered, way)
+            changed = self._live.change(model_of(state), rendered, way, suspended=state.suspended)
             crash_point("during_runtime")
             store()
             found = changed()
@@ -203,55 +197,14 @@ class Service:
         self.reloads += 1
         self._process.serve(rendered.digest, downs.of_model(model_of(state)))
         crash_point("after_reload")
-        self._text = rendered
-        self._leaving.clear()
-        found = self._differences(state, rendered, self._worker.look())
+        self._live.renewed(rendered)
+        found = self._differences(state, rendered)
         if found:
             raise NotInForce("HAProxy does not serve what was asked: " + "; ".join(found[:5]))
 
     def reload_only(self) -> None:
         """Change nothing at run time any more; for an operator to find out why."""
         self._at_run_time = False
-
-    def _change(self, state: State, rendered: Rendered, way: AtRunTime) -> Callable[[], list[str]]:
-        """Have a plan carried out at run time; what this gives waits, and tells what is wrong."""
-        added = [
-            (operation.lb.backend, operation.server.name)
-            for operation in way.operations
-            if isinstance(operation, AddServer)
-        ]
-        removed = [
-            (operation.backend, operation.name)
-            for operation in way.operations
-            if isinstance(operation, RemoveServer)
-        ]
-        before = list(self._leaving.make_way(added))
-        self._leaving.add(removed)
-        try:
-            for operation in way.operations:
-                if isinstance(operation, SetCertificate):
-                    self._loaded.replace(operation.old, self._certificates.read(operation.new))
-            asked = self._worker.change_soon(
-                commands.lines(
-                    [*before, *commands.commands(way.operations), commands.marking(rendered.digest)]
-                )
-            )
-        except EngineError as error:
-            wrong = [str(error)]
-            return lambda: wrong
-
-        def changed() -> list[str]:
-            try:
-                said, seen = asked()
-                crash_point("after_runtime")
-                if said:
-                    LOG.debug("HAProxy said: %s", said)
-                self._text = rendered
-                return self._differences(state, rendered, seen)
-            except EngineError as error:
-                return [str(error)]
-
-        return changed
 
     def cut_sessions(self, state: State) -> None:
         """End what is still going on in any process, new or leaving."""
@@ -307,8 +260,7 @@ class Service:
 
     def look(self) -> int:
         """See that a keeper is there, and clear out; returns the deaths seen since last time."""
-        with contextlib.suppress(EngineError):
-            self._leaving.look(self._worker)
+        self._live.look()
         return self._process.look()
 
     def end_lingering(self) -> None:
@@ -325,20 +277,8 @@ class Service:
     def _worker(self) -> Worker:
         return self._process.worker
 
-    def _differences(self, state: State, rendered: Rendered, seen: Snapshot) -> list[str]:
-        """What a process does not serve of `state` as its text says, one line each."""
-        if seen.digest != rendered.digest:
-            return ["HAProxy answers from another text than the one it was given"]
-        found = differences(
-            model_of(state),
-            suspended=state.suspended,
-            frontends=seen.frontends,
-            servers=seen.servers,
-            leaving=self._leaving,
-        )
-        if any(lb.tls for lb in model_of(state).load_balancers):
-            found += certificate_differences(model_of(state), self._loaded.leaves().values())
-        return found
+    def _differences(self, state: State, rendered: Rendered) -> list[str]:
+        return self._live.differences(model_of(state), rendered, suspended=state.suspended)
 
 
 def model_of(state: State) -> Model:
