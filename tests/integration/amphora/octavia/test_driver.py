@@ -17,7 +17,8 @@ from libra_amphora.ip_vs import IpVs
 from libra_amphora.keepalived_process import CHECKERS, KeepalivedProcess
 from libra_amphora.namespace import Namespace
 from tests.support import need, netns, octavia, octavia_env, wait
-from tests.support.octavia import OctaviaError, Site, pair_of
+from tests.support.octavia import Site, pair_of
+from tests.support.octavia_controller import OctaviaError
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -17,7 +17,7 @@ from libra_amphora.heartbeat import message, packet
 from libra_amphora.ip_vs import Row, Table
 from libra_amphora.snapshot import Traffic
 from tests.integration.amphora.octavia.test_health import counts, says
-from tests.support import octavia
+from tests.support import octavia, octavia_controller
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -47,7 +47,7 @@ def test_health_manager_sees_udp_listeners_members_and_traffic() -> None:
             total=lambda _, __, traffic: traffic,
         )
         said = message(snapshot, amphora_id=node.id, sequence=1)
-        with beating(packet(said, octavia.KEY), site.controller.health_port):
+        with beating(packet(said, octavia_controller.KEY), site.controller.health_port):
             # Then its controller has it all
             expected = {listener: "ONLINE", pool: "DEGRADED", up: "ONLINE", down: "ERROR"}
             says(site, lambda found: {id_: found[id_] for id_ in expected} == expected)
