@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from libra_common.crash import crash_point
 from libra_octavia.agent.devices import DeviceAway, DeviceRefused
-from libra_octavia.devices.api import Api, Configuration, NotStarted
+from libra_octavia.devices.api import Api, Configuration
+from libra_octavia.devices.starting import start
 from libra_octavia.devices.wishes import files_of, md5
 
 _LOOK_SECONDS = 0.25
-_PAUSES = (1.0, 4.0)
-"""Seconds between the tries to start what passed HAProxy's check."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,17 +69,9 @@ class Pusher:
 
     def _start(self, wanted: Configured, action: str, api: Api) -> None:
         """Have it started; what cannot be several times in a row is refused for good."""
-        for pause in _PAUSES:
-            try:
-                api.act(wanted.balancer, action)
-            except NotStarted:
-                self._sleep(pause)
-            else:
-                return
-        try:
-            api.act(wanted.balancer, action)
-        except NotStarted as error:
-            raise DeviceRefused(str(error)) from error
+        why = start(partial(api.act, wanted.balancer, action), sleep=self._sleep)
+        if why is not None:
+            raise DeviceRefused(str(why)) from why
 
     def _send_files(self, wanted: Configured, api: Api) -> None:
         for name, content in wanted.files.items():

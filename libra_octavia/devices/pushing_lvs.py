@@ -9,15 +9,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from libra_common.crash import crash_point
 from libra_octavia.agent.devices import DeviceAway
-from libra_octavia.devices.api import Api, NotStarted
+from libra_octavia.devices.api import Api
+from libra_octavia.devices.starting import start
 from libra_octavia.devices.wishes import md5
 
 _LOOK_SECONDS = 0.25
-_PAUSES = (1.0, 4.0)
-"""Seconds between the tries to start what passed keepalived's check."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,16 +79,8 @@ class LvsPusher:
 
     def _started(self, name: str, api: Api) -> str | None:
         """Have it started, or its new text read; why that is not possible, several times over."""
-        for pause in (*_PAUSES, None):
-            try:
-                api.act(name, "reload")
-            except NotStarted as error:
-                if pause is None:
-                    return str(error)
-                self._sleep(pause)
-            else:
-                break
-        return None
+        why = start(partial(api.act, name, "reload"), sleep=self._sleep)
+        return None if why is None else str(why)
 
     def _seen(self, name: str, text: str, api: Api) -> None:
         deadline = self._clock() + self._seconds
