@@ -17,7 +17,7 @@ from tests.support.sizes import size
 from tests.support.traffic import get, refused
 from tests.support.wait import until
 
-KILLS = size(6, full=20)
+KILLS = size(4, full=20)
 
 AT_RUN_TIME = [
     "before_write",
