@@ -28,6 +28,8 @@ from tests.support.previous import Previous
 from tests.support.traffic import refused, serves
 from tests.support.wait import until
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
 
 @pytest.fixture
 def node(gearmand: Gearmand, previous: Previous) -> Iterator[Node]:
@@ -72,7 +74,6 @@ def change_keeper(node: Node) -> int:
     return node.keeper_pid
 
 
-@pytest.mark.timeout(240)
 def test_under_traffic_nothing_is_lost_on_the_way_and_back_and_every_byte_is_counted_once(
     node: Node, previous: Previous
 ) -> None:

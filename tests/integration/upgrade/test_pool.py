@@ -19,6 +19,8 @@ from tests.support.localcloud import Site
 from tests.support.localpool import LocalPool
 from tests.support.previous import Previous
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
 
 @pytest.fixture
 def site(gearmand: Gearmand) -> Iterator[Site]:
@@ -84,7 +86,6 @@ def clients(site: Site, ip: str) -> Iterator[list[str]]:
         thread.join(30)
 
 
-@pytest.mark.timeout(240)
 def test_devices_and_addresses_serve_on_and_are_known_and_built_each_way(
     site: Site, pool: LocalPool, previous: Previous
 ) -> None:
