@@ -81,11 +81,10 @@ def udp_check(where: Token) -> Token:
 
 def sctp_check(seconds: int, where: Token) -> Token:
     """The program that makes an association, and how long it may take."""
-    return _quoted(_SCTP_CHECK, keyword_option("t"), number(seconds, low=1), where)
+    return _quoted(_SCTP_CHECK, _option("t"), number(seconds, low=1), where)
 
 
-def keyword_option(letter: str) -> Token:
-    """An option of a program."""
+def _option(letter: str) -> Token:
     return Token(f"-{keyword(letter)}")
 
 

@@ -82,11 +82,12 @@ def _services(
 
 def _stays(persistence: Persistence, version: int) -> dict[str, Token]:
     """How clients stay; a granularity of the other family says nothing, and each is by itself."""
-    of_family = persistence.granularity and persistence.granularity[0] == version
-    length = persistence.granularity[1] if persistence.granularity and of_family else None
+    length = _WHOLE[version]
+    if persistence.granularity is not None and persistence.granularity[0] == version:
+        length = persistence.granularity[1]
     return {
         "seconds": tokens.number(persistence.timeout or _STAY_SECONDS, low=1),
-        "mask": lvs_words.mask(version, length or _WHOLE[version]),
+        "mask": lvs_words.mask(version, length),
     }
 
 
