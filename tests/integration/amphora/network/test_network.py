@@ -1,80 +1,36 @@
 from __future__ import annotations
 
-import ipaddress
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from libra_amphora.namespace import Namespace
 from libra_amphora.network import Network
 from libra_amphora.network_errors import (
     AlreadyPlugged,
     NoSuchAddress,
     NoSuchInterface,
-    PlugFailed,
-    PlugsUnreadable,
     RulesRefused,
 )
 from libra_amphora.plugged import ACTIVE_STANDBY, SINGLE, Allowed, Home, HostRoute, Plug
 from tests.integration.amphora.network.conftest import Wire
+from tests.integration.amphora.network.plugs import (
+    ADDRESS,
+    NETWORK,
+    SUBNET,
+    VIP,
+    VIP6,
+    VRRP,
+    home,
+    listening,
+    reaches,
+    vip_plug,
+)
 from tests.integration.worker.test_unprivileged import as_nobody
 from tests.support import folders, need, netns, wait
 from tests.support.netns import addresses, routes, rules
-
-ADDRESS = ipaddress.ip_address
-NETWORK = ipaddress.ip_network
-
-VIP = ADDRESS("203.0.113.2")
-VIP6 = ADDRESS("fd00:18::2")
-VRRP = ADDRESS("203.0.113.10")
-SUBNET = NETWORK("203.0.113.0/24")
-SUBNET6 = NETWORK("fd00:18::/64")
-
-
-def home(
-    address: str = str(VIP), subnet: str = str(SUBNET), gateway: str | None = "203.0.113.1"
-) -> Home:
-    return Home(
-        address=ADDRESS(address),
-        subnet=NETWORK(subnet),
-        gateway=None if gateway is None else ADDRESS(gateway),
-    )
-
-
-def vip_plug(wire: Wire, *more: Home, mtu: int | None = None, vrrp: bool = True) -> Plug:
-    return Plug(mac=wire.mac, mtu=mtu, vips=(home(), *more), vrrp_ip=VRRP if vrrp else None)
-
-
-def reaches(
-    namespace: str, source: str, target: str, port: int = 8080, *, seconds: float = 5.0
-) -> bool:
-    """Whether a TCP connection from `source` in a namespace comes to `target` and back."""
-
-    def connect() -> bool:
-        try:
-            with socket.create_connection((target, port), seconds, source_address=(source, 0)):
-                return True
-        except OSError:
-            return False
-
-    return Namespace(namespace).run(connect)
-
-
-def listening(namespace: str, address: str, port: int = 8080) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-
-    def opened() -> socket.socket:
-        listener = socket.socket(family)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((address, port))
-        listener.listen(16)
-        return listener
-
-    return Namespace(namespace).run(opened)
 
 
 def test_plugged_vip_answers_by_a_table_of_its_own(wire: Wire, network: Network) -> None:
@@ -250,92 +206,6 @@ def test_host_route_that_the_kernel_refuses_does_not_stop_the_plug(
         lines = routes(wire.node, "table", table)
         assert any(line.startswith("198.19.0.0/16 via 203.0.113.7") for line in lines)
         assert not any("198.18.7.0" in line for line in lines)
-
-
-@pytest.mark.parametrize("outside", [True, False])
-def test_plug_that_fails_leaves_nothing_half_done(tmp_path: Path, outside: bool) -> None:
-    # Given a port, and a gateway that the kernel will refuse as the last step
-    netns.must_be_possible()
-    with netns.namespace() as node, netns.namespace() as neighbour:
-        mac, name = "02:00:00:00:14:01", netns.new_name("o")
-        netns.cable(("" if outside else node, name, mac), (neighbour, "p", "02:00:00:00:14:99"))
-        network = Network(netns=node, state_dir=tmp_path)
-        network.restore()
-        before = netns.snapshot(node)
-        # When it is plugged
-        with pytest.raises(PlugFailed, match=r"adding route 0\.0\.0\.0/0 via 127\.0\.0\.1: "):
-            network.plug_vip(
-                Plug(mac=mac, mtu=1300, vips=(home(gateway="127.0.0.1"),), vrrp_ip=VRRP)
-            )
-        # Then namespace and port are as they were, and a restart does not try it again
-        after = netns.snapshot(node)
-        if outside:
-            shown = netns.ip("link", "show", name)
-            netns.ip("link", "delete", name)
-            assert "state DOWN" in shown
-            assert "mtu 1500" in shown
-        assert after == before
-        again = Network(netns=node, state_dir=tmp_path)
-        again.restore()
-        assert again.plugged.plugs == ()
-
-
-def test_update_that_fails_keeps_what_was_there(wire: Wire, network: Network) -> None:
-    network.plug_vip(vip_plug(wire))
-    before = netns.snapshot(wire.node)
-    with pytest.raises(PlugFailed):
-        network.plug_network(
-            Plug(
-                mac=wire.mac,
-                mtu=1300,
-                fixed_ips=(home("198.18.0.5", "198.18.0.0/24", "127.0.0.1"),),
-            )
-        )
-    assert netns.snapshot(wire.node) == before
-    assert network.plugged.plugs[0].fixed_ips == ()
-
-
-def test_all_comes_back_after_a_reboot(wire: Wire, network: Network, tmp_path: Path) -> None:
-    # Given a plugged interface with rules
-    allowed = (Allowed(protocol="TCP", source=None, port=8080),)
-    network.plug_vip(vip_plug(wire, home("fd00:18::2", "fd00:18::/64", "fd00:18::1")))
-    network.allow(VIP, allowed)
-    before = (addresses(wire.node, wire.name), routes(wire.node, "table", "1"), rules(wire.node))
-    # When the machine starts anew: nothing is configured, and the port appears late
-    for rule in ("-4", "-6"):
-        netns.ip(rule, "rule", "delete", "table", "1", namespace=wire.node)
-    netns.ip("address", "flush", "dev", wire.name, namespace=wire.node)
-    netns.ip("link", "set", wire.name, "down", namespace=wire.node)
-    netns.inside(wire.node, "nft", "flush", "ruleset")
-    netns.ip("link", "set", wire.name, "address", "02:00:00:00:12:55", namespace=wire.node)
-    again = Network(netns=wire.node, state_dir=tmp_path / "state")
-    assert again.restore() == (wire.mac,)
-    netns.ip("link", "set", wire.name, "address", wire.mac, namespace=wire.node)
-    again.look()
-    # Then it is all there
-    assert before == (
-        addresses(wire.node, wire.name),
-        routes(wire.node, "table", "1"),
-        rules(wire.node),
-    )
-    assert "8080" in netns.inside(wire.node, "nft", "list", "ruleset")
-
-
-def test_restart_of_the_agent_disturbs_nothing(
-    wire: Wire, network: Network, tmp_path: Path
-) -> None:
-    network.plug_vip(vip_plug(wire))
-    before = netns.snapshot(wire.node)
-    assert Network(netns=wire.node, state_dir=tmp_path / "state").restore() == ()
-    assert netns.snapshot(wire.node) == before
-
-
-def test_stored_interfaces_of_a_newer_release_are_left_alone(wire: Wire, tmp_path: Path) -> None:
-    stored = tmp_path / "interfaces.json"
-    stored.write_text('{"schema": 99, "plugged": {}}')
-    with pytest.raises(PlugsUnreadable, match="schema 99"):
-        Network(netns=wire.node, state_dir=tmp_path).restore()
-    assert stored.read_text() == '{"schema": 99, "plugged": {}}'
 
 
 def test_interface_is_found_by_an_address_it_has_now(wire: Wire, network: Network) -> None:
