@@ -15,8 +15,8 @@ from tests.support.wait import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(4 * 3600)]
 
-CHANGES = int(os.environ.get("LIBRA_CHANGES", "30"))
-"""How many; a change of so big a load balancer takes a real Octavia on SQLite some seconds."""
+CHANGES = int(os.environ.get("LIBRA_CHANGES", "20"))
+"""How many; Octavia needs some seconds of a processor for each, to read all that there is."""
 
 
 @pytest.fixture
