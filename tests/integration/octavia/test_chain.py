@@ -328,9 +328,10 @@ def test_udp_is_served_or_error_with_the_devices_reason_and_all_else_serves(
     reason = IpVs(Namespace("")).why_not()
     status = "ACTIVE" if reason is None else "ERROR"
     # When a pool and a listener of UDP are asked for, at the port of a listener of TCP
-    behind = {"loadbalancer_id": whole.id, "lb_algorithm": "ROUND_ROBIN"}
+    behind: dict[str, Any] = {"loadbalancer_id": whole.id, "lb_algorithm": "ROUND_ROBIN"}
     pool = cloud.create("pools", protocol="UDP", **behind)
-    front = {"loadbalancer_id": whole.id, "protocol_port": 80, "default_pool_id": pool["id"]}
+    front: dict[str, Any] = {"protocol_port": 80, "default_pool_id": pool["id"]}
+    front["loadbalancer_id"] = whole.id
     made = cloud.create("listeners", protocol="UDP", status=status, **front)
     # Then the load balancer and the other listener are as before, and the reason is known
     shown = cloud.api.show(f"loadbalancers/{whole.id}")
@@ -348,6 +349,41 @@ def test_udp_is_served_or_error_with_the_devices_reason_and_all_else_serves(
     cloud.delete(f"pools/{pool['id']}")
     assert [row.last_error for row in rows(cloud, load_balancers)] == [None]
     assert bodies(whole.vip) == {"two"}
+
+
+def test_a_graph_of_http_and_udp_serves_what_its_device_can_and_so_after_a_failover(
+    cloud: OctaviaCloud,
+) -> None:
+    reason = IpVs(Namespace("")).why_not()
+    (web,) = cloud.members("web")
+    pools = {"lb_algorithm": "ROUND_ROBIN"}
+    http = {"name": "p", "protocol": "HTTP", "members": [member(web)], **pools}
+    udp = {"name": "q", "protocol": "UDP", "members": [member(web)], **pools}
+    # When both are asked for at once
+    made = cloud.balancer(
+        listeners=[
+            {"name": "h", "protocol": "HTTP", "protocol_port": 80, "default_pool": http},
+            {"name": "u", "protocol": "UDP", "protocol_port": 53, "default_pool": udp},
+        ]
+    )
+
+    def shown() -> dict[str, str]:
+        found = cloud.api.call("GET", f"listeners?loadbalancer_id={made['id']}")["listeners"]
+        return {one["name"]: one["provisioning_status"] for one in found}
+
+    # Then the device serves what it can, and so does another one
+    wanted = {"h": "ACTIVE", "u": "ACTIVE" if reason is None else "ERROR"}
+    assert shown() == wanted
+    assert get(80, host=made["vip_address"]).body == b"web"
+    (before,) = cloud.known_devices(made["id"])
+    cloud.api.call("PUT", f"loadbalancers/{made['id']}/failover")
+    cloud.settle(f"loadbalancers/{made['id']}")
+    (after,) = cloud.known_devices(made["id"])
+    assert after.name != before.name
+    assert (shown(), cloud.pending()) == (wanted, [])
+    assert get(80, host=made["vip_address"]).body == b"web"
+    cloud.delete(f"loadbalancers/{made['id']}", "?cascade=true")
+    nothing_is_left(cloud)
 
 
 def test_no_secret_is_in_a_log(cloud: OctaviaCloud, whole: Whole) -> None:
