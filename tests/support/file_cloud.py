@@ -9,25 +9,21 @@ left. Devices are real libra_worker processes, or nothing at all where a file `f
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from libra_common.settings import Settings
 from libra_pool_mgm.clouds.base import (
     Address,
     Device,
-    DeviceState,
     DeviceWish,
     FixedIp,
     Port,
@@ -42,10 +38,9 @@ from libra_pool_mgm.clouds.errors import (
     QuotaExceeded,
     Unauthorized,
 )
+from tests.support.file_records import Record, Records, address_of, device_of
 
 FOLDER = "LIBRA_FILE_CLOUD"
-
-Record = dict[str, Any]
 
 
 def make_cloud(settings: Settings) -> FileCloud:
@@ -59,6 +54,10 @@ class FileCloud:
 
     folder: Path
     servers: str = ""
+
+    @property
+    def _records(self) -> Records:
+        return Records(self.folder)
 
     def check(self) -> None:
         self._called("check")
@@ -82,13 +81,13 @@ class FileCloud:
             raise QuotaExceeded("1 requested, 0 left")
         if "unseen" in words:
             raise CloudTimeout("nothing heard")
-        with self._locked():
-            record = self._read("devices", wish.name)
+        with self._records.locked():
+            record = self._records.read("devices", wish.name)
             if record is None:
                 record = self._new_device(wish, words)
         if "lost" in words:
             raise CloudTimeout("nothing heard")
-        return _device(record)
+        return device_of(record)
 
     def _new_device(self, wish: DeviceWish, words: list[str]) -> Record:
         slow = next((float(word[4:]) for word in words if word.startswith("slow")), 0.2)
@@ -109,7 +108,7 @@ class FileCloud:
             # An ill one knows of a second job server, which is not there.
             more = ",127.0.0.1:1" if "ill" in words else ""
             record["pid"] = self._start_worker(wish.name, self.servers + more)
-        self._write("devices", wish.name, record)
+        self._records.write("devices", wish.name, record)
         return record
 
     def _start_worker(self, name: str, servers: str) -> int:
@@ -135,54 +134,56 @@ class FileCloud:
 
     def devices(self) -> list[Device]:
         self._called("devices")
-        with self._locked():
-            records = self._all("devices")
-        return [_device(record) for record in records if "foreign" not in record["words"]]
+        with self._records.locked():
+            records = self._records.all("devices")
+        return [device_of(record) for record in records if "foreign" not in record["words"]]
 
     def find_device(self, name: str) -> Device | None:
         self._called("find_device")
-        with self._locked():
-            record = self._read("devices", name)
+        with self._records.locked():
+            record = self._records.read("devices", name)
         if record is not None and "foreign" in record["words"]:
             raise Conflict(f"{name} is there and is not one of this pool's")
-        return None if record is None else _device(record)
+        return None if record is None else device_of(record)
 
     def mark_delivered(self, device: Device) -> None:
         self._called("mark_delivered")
-        with self._locked():
-            record = self._read("devices", device.name)
+        with self._records.locked():
+            record = self._records.read("devices", device.name)
             if record is None:
                 raise NotFound(f"no device {device.name}")
-            self._write("devices", device.name, {**record, "delivered": True})
+            self._records.write("devices", device.name, {**record, "delivered": True})
         if "unmarked" in record["words"]:
             raise CloudTimeout("nothing heard of the mark")
 
     def delete_device(self, device: Device) -> None:
         self._called("delete_device")
-        with self._locked():
-            record = self._read("devices", device.name)
+        with self._records.locked():
+            record = self._records.read("devices", device.name)
             if record is None:
                 return
             if "faildel" in record["words"]:
-                self._write("devices", device.name, {**record, "fault": "the disk is stuck"})
+                self._records.write(
+                    "devices", device.name, {**record, "fault": "the disk is stuck"}
+                )
                 return
             if record["pid"]:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(record["pid"], signal.SIGKILL)
             (self.folder / "devices" / device.name).unlink()
-            for port in self._all("ports"):
+            for port in self._records.all("ports"):
                 if port["device"] == device.name and not (self.folder / "keep-ports").exists():
                     (self.folder / "ports" / port["id"]).unlink()
-            for address in self._all("addresses"):
+            for address in self._records.all("addresses"):
                 if address["device"] == device.name:
-                    self._write("addresses", address["ip"], {**address, "device": None})
+                    self._records.write("addresses", address["ip"], {**address, "device": None})
 
     # -- floating IPs ------------------------------------------------------------------------
 
     def create_address(self, *, key: str) -> Address:
         self._called("create_address")
-        with self._locked():
-            records = self._all("addresses")
+        with self._records.locked():
+            records = self._records.all("addresses")
             found = next((record for record in records if record["key"] == key), None)
             if found is None:
                 if (self.folder / "no-addresses").exists():
@@ -195,10 +196,10 @@ class FileCloud:
                     "created_at": time.time(),
                     "delivered": False,
                 }
-                self._write("addresses", found["ip"], found)
+                self._records.write("addresses", found["ip"], found)
         if (self.folder / "lose-addresses").exists():
             raise CloudTimeout("nothing heard")
-        return _address(found)
+        return address_of(found)
 
     def _free_ip(self, taken: list[str]) -> str:
         # Of the loopback, so that a check by TCP has something to connect to.
@@ -206,14 +207,14 @@ class FileCloud:
 
     def addresses(self) -> list[Address]:
         self._called("addresses")
-        with self._locked():
-            return [_address(record) for record in self._all("addresses")]
+        with self._records.locked():
+            return [address_of(record) for record in self._records.all("addresses")]
 
     def find_address(self, ip: str) -> Address | None:
         self._called("find_address")
-        with self._locked():
-            record = self._read("addresses", ip)
-        return None if record is None else _address(record)
+        with self._records.locked():
+            record = self._records.read("addresses", ip)
+        return None if record is None else address_of(record)
 
     def mark_address_delivered(self, address: Address) -> None:
         self._called("mark_address_delivered")
@@ -233,15 +234,15 @@ class FileCloud:
 
     def delete_address(self, address: Address) -> None:
         self._called("delete_address")
-        with self._locked():
+        with self._records.locked():
             (self.folder / "addresses" / address.ip).unlink(missing_ok=True)
 
     # -- ports -------------------------------------------------------------------------------
 
     def create_port(self, wish: PortWish, device: Device) -> Port:
         self._called("create_port")
-        with self._locked():
-            known = self._all("ports")
+        with self._records.locked():
+            known = self._records.all("ports")
             record = next((one for one in known if one["key"] == wish.key), None)
             if record is None:
                 record = {
@@ -253,21 +254,21 @@ class FileCloud:
                     "addresses": wish.addresses,
                     "created_at": time.time(),
                 }
-                self._write("ports", record["id"], record)
+                self._records.write("ports", record["id"], record)
         if (self.folder / "lose-ports").exists():
             raise CloudTimeout("nothing heard")
         return self._port(record)
 
     def ports(self) -> list[Port]:
         self._called("ports")
-        with self._locked():
-            records = self._all("ports")
+        with self._records.locked():
+            records = self._records.all("ports")
         return [self._port(record) for record in records]
 
     def find_port(self, identity: str) -> Port | None:
         self._called("find_port")
-        with self._locked():
-            record = self._read("ports", identity)
+        with self._records.locked():
+            record = self._records.read("ports", identity)
         return None if record is None else self._port(record)
 
     def change_port(self, port: Port, addresses: Sequence[str]) -> None:
@@ -283,15 +284,15 @@ class FileCloud:
 
     def delete_port(self, port: Port) -> None:
         self._called("delete_port")
-        with self._locked():
+        with self._records.locked():
             (self.folder / "ports" / port.id).unlink(missing_ok=True)
 
     def _change_port(self, port: Port, **changes: object) -> None:
-        with self._locked():
-            record = self._read("ports", port.id)
+        with self._records.locked():
+            record = self._records.read("ports", port.id)
             if record is None:
                 raise NotFound(f"no port {port.id}")
-            self._write("ports", port.id, {**record, **changes})
+            self._records.write("ports", port.id, {**record, **changes})
 
     def _port(self, record: Record) -> Port:
         there = (self.folder / "devices" / record["device"]).exists()
@@ -308,28 +309,28 @@ class FileCloud:
         )
 
     def _change_address(self, address: Address, **changes: object) -> None:
-        with self._locked():
-            record = self._read("addresses", address.ip)
+        with self._records.locked():
+            record = self._records.read("addresses", address.ip)
             if record is None:
                 raise NotFound(f"no address {address.ip}")
-            self._write("addresses", address.ip, {**record, **changes})
+            self._records.write("addresses", address.ip, {**record, **changes})
 
     # -- what only tests do --------------------------------------------------------------------
 
     def put_device(self, name: str, *, age: float, delivered: bool, foreign: bool = False) -> None:
         """Have a device there that nobody built just now; `foreign`: not one of the pool."""
         wish = DeviceWish(key=str(uuid.uuid4()), name=name, flavor="mute")
-        with self._locked():
+        with self._records.locked():
             record = self._new_device(wish, ["mute", "foreign"] if foreign else ["mute"])
             record |= {"created_at": time.time() - age, "delivered": delivered}
-            self._write("devices", name, record)
+            self._records.write("devices", name, record)
 
     def age(self, seconds: float) -> None:
         """Make every device older."""
-        with self._locked():
-            for record in self._all("devices"):
+        with self._records.locked():
+            for record in self._records.all("devices"):
                 older = {**record, "created_at": record["created_at"] - seconds}
-                self._write("devices", record["name"], older)
+                self._records.write("devices", record["name"], older)
 
     def put_address(self, *, age: float, delivered: bool) -> str:
         """Have an address there that nobody asked for just now; return it."""
@@ -340,7 +341,7 @@ class FileCloud:
 
     def awake(self) -> list[str]:
         """The names of the devices whose worker is to be played."""
-        return [one["name"] for one in self._all("devices") if "mute" not in one["words"]]
+        return [one["name"] for one in self._records.all("devices") if "mute" not in one["words"]]
 
     def fault(self, name: str, *, on: bool = True) -> None:
         """Have the file `name` there or not: away, locked, assign-nothing ..."""
@@ -357,7 +358,7 @@ class FileCloud:
 
     def end(self) -> None:
         """End every device's process."""
-        for record in self._all("devices"):
+        for record in self._records.all("devices"):
             if record["pid"]:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(record["pid"], signal.SIGKILL)
@@ -369,64 +370,3 @@ class FileCloud:
             calls.write(f"{time.monotonic()} {name}\n")
         if (self.folder / "away").exists():
             raise CloudUnavailable("the cloud is away")
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        with (self.folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-
-    def _all(self, kind: str) -> list[Record]:
-        place = self.folder / kind
-        names = sorted(path.name for path in place.iterdir()) if place.exists() else []
-        records = [self._read(kind, name) for name in names if not name.endswith(".new")]
-        return [record for record in records if record is not None]
-
-    def _read(self, kind: str, name: str) -> Record | None:
-        try:
-            record: Record = json.loads((self.folder / kind / name).read_text())
-        except FileNotFoundError:
-            return None
-        return record
-
-    def _write(self, kind: str, name: str, record: Record) -> None:
-        place = self.folder / kind
-        place.mkdir(exist_ok=True)
-        new = place / f"{name}.new"
-        new.write_text(json.dumps(record))
-        new.rename(place / name)
-
-
-def _device(record: Record) -> Device:
-    words = record["words"]
-    ready = time.time() >= record["ready_at"]
-    failed = "fault" in record or (ready and ("fails" in words or "huge" in words))
-    # One that is active for a second, and failed from then on.
-    failed = failed or ("relapses" in words and time.time() >= record["ready_at"] + 1)
-    active = DeviceState.ACTIVE if ready else DeviceState.BUILDING
-    fault = record.get("fault", "no such luck" if "fails" in words else "no host is large enough")
-    return Device(
-        id=record["id"],
-        name=record["name"],
-        key=record["key"],
-        state=DeviceState.FAILED if failed else active,
-        address="198.51.100.7" if ready and not failed and "homeless" not in words else None,
-        image=record["image"],
-        az=record["az"],
-        created_at=datetime.fromtimestamp(record["created_at"], UTC),
-        delivered=record["delivered"],
-        fault=fault if failed else None,
-        out_of_room=failed and "huge" in words,
-        amphora_id=record["amphora_id"],
-    )
-
-
-def _address(record: Record) -> Address:
-    return Address(
-        id=record["id"],
-        ip=record["ip"],
-        key=record["key"],
-        device=record["device"],
-        created_at=datetime.fromtimestamp(record["created_at"], UTC),
-        delivered=record["delivered"],
-    )
