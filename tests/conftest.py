@@ -49,7 +49,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.pluginmanager.hasplugin("dsession"):  # pytest-xdist is in use
+    # pytest-xdist is in use, and this is no worker of it
+    if config.getoption("dist", "no") != "no" and not hasattr(config, "workerinput"):
         from tests.support.scheduling import Scheduling
 
         config.pluginmanager.register(Scheduling())

@@ -6,6 +6,9 @@ first: a row that began last would have the machine to itself in the end.
 
 from __future__ import annotations
 
+from collections import defaultdict
+from itertools import chain
+
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
@@ -67,6 +70,17 @@ class Scheduling:
     ) -> LoadScopeScheduling:
         """Give each worker one module, or one row, after the other."""
         return _LongestFirst(config, log)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say which modules took more than half a minute: those that `MINUTES` should know."""
+        seconds: dict[str, float] = defaultdict(float)
+        for report in chain.from_iterable(terminalreporter.stats.values()):
+            if isinstance(report, pytest.TestReport):
+                seconds[report.nodeid.split("::")[0]] += report.duration
+        terminalreporter.section("modules of more than 30 s")
+        for module, took in sorted(seconds.items(), key=lambda one: -one[1]):
+            if took > 30:
+                terminalreporter.write_line(f"{took:7.0f} s  {module}")
 
 
 class _LongestFirst(LoadScopeScheduling):  # type: ignore[misc]  # xdist leaves it untyped
