@@ -15,7 +15,7 @@ from tests.support.options import OPTIONS, Option
 from tests.support.options.cloud_stage import prove
 from tests.support.options.registry import Proof
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 PROVED = list({option.proof: option for option in OPTIONS if option.proof}.values())
 REFUSED = list(
