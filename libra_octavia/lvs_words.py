@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 
 from libra_haproxy.tokens import BadToken, Token, keyword, number
+from libra_octavia.words import status_ranges
 
 PATH = re.compile(r"/[A-Za-z0-9._%:,=+*?&/-]{0,511}", re.ASCII)
 """A path that keepalived reads as it stands."""
@@ -65,13 +66,7 @@ def host(text: str) -> Token:
 
 def statuses(ranges: Sequence[tuple[int, int]]) -> Token:
     """HTTP statuses and ranges of them, both ends included."""
-    if not ranges:
-        raise BadToken("no status")
-    parts = []
-    for low, high in ranges:
-        first, last = number(low, low=100, high=599), number(high, low=low, high=599)
-        parts.append(first if low == high else f"{first}-{last}")
-    return Token(" ".join(parts))
+    return Token(" ".join(status_ranges(ranges)))
 
 
 def udp_check(where: Token) -> Token:

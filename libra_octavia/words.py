@@ -23,15 +23,20 @@ HAS_CERTIFICATE = Token("%[ssl_c_used,iif(true,false)]")
 """Whether a client showed a certificate, in the guide's words."""
 
 
-def statuses(ranges: Sequence[tuple[int, int]]) -> Token:
-    """HTTP statuses as `http-check expect status` takes them (manual, 4.2)."""
+def status_ranges(ranges: Sequence[tuple[int, int]]) -> list[str]:
+    """HTTP statuses and ranges of them, both ends included, a text each. Raises BadToken for none."""
     if not ranges:
         raise BadToken("no status")
-    parts = []
+    parts: list[str] = []
     for low, high in ranges:
         first, last = number(low, low=100, high=599), number(high, low=low, high=599)
         parts.append(first if low == high else f"{first}-{last}")
-    return Token(",".join(parts))
+    return parts
+
+
+def statuses(ranges: Sequence[tuple[int, int]]) -> Token:
+    """HTTP statuses as `http-check expect status` takes them (manual, 4.2)."""
+    return Token(",".join(status_ranges(ranges)))
 
 
 def address(text: str) -> Token:
