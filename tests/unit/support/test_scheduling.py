@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -89,6 +92,17 @@ def test_each_module_is_run_once(scheduler: Any, workers: list[Worker]) -> None:
                 scheduler.mark_test_complete(one, done[-1])
     assert sorted(done) == list(range(len(TESTS)))
     assert all(one.shutting_down for one in workers)
+
+
+def test_a_run_side_by_side_splits_no_module() -> None:
+    # Given a real run of two workers
+    modules = ("tests/unit/jobs/test_wire.py", "tests/unit/jobs/test_watch.py")
+    command = [sys.executable, "-m", "pytest", "-v", "-n", "2", "-p", "no:cacheprovider", *modules]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    # Then all tests of a module were one worker's
+    ran = set(re.findall(r"^\[(gw\d)\] .*?(tests/\S+\.py)::", done.stdout, re.MULTILINE))
+    assert sorted(module for _, module in ran) == sorted(modules)
 
 
 @pytest.mark.parametrize("place", [*MINUTES, *ROWS])
