@@ -24,7 +24,7 @@ HAS_CERTIFICATE = Token("%[ssl_c_used,iif(true,false)]")
 
 
 def status_ranges(ranges: Sequence[tuple[int, int]]) -> list[str]:
-    """HTTP statuses and ranges of them, both ends included, a text each. Raises BadToken for none."""
+    """HTTP statuses and ranges of them, both ends included, texts. Raises BadToken for none."""
     if not ranges:
         raise BadToken("no status")
     parts: list[str] = []
