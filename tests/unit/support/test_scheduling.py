@@ -108,3 +108,6 @@ def test_a_run_side_by_side_splits_no_module() -> None:
 @pytest.mark.parametrize("place", [*MINUTES, *ROWS])
 def test_what_is_known_to_be_long_is_there(place: str) -> None:
     assert list((ROOT / place).parent.glob(f"{(ROOT / place).name}*")), place
+    assert [row for row in ROWS if place.startswith(row)] in ([], [place]), (
+        "the row's is what counts"
+    )
