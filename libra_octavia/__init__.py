@@ -3,3 +3,6 @@
 Written against octavia-lib alone. The driver records what was asked for in the inventory; the
 agent makes it so and reports to Octavia.
 """
+
+PROG = "libra_octavia"
+"""The command."""

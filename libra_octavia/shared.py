@@ -8,14 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from libra_common.settings import Settings, load
-from libra_octavia import ip_vs
+from libra_octavia import PROG, ip_vs
 from libra_octavia.clients import job_client, open_pool
 from libra_octavia.devices.floating import FLOATING, Floating
 from libra_octavia.inventory import Addresses, Database, Intents
 from libra_octavia.vip import SECONDS
 from libra_octavia.waker import Waker
-
-PROG = "libra_octavia"
 
 CONFIG_VARIABLE = "LIBRA_CONFIG_FILE"
 """Names the settings file of the driver, which has no command line; else /etc/libra.cfg."""

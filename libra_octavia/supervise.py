@@ -15,8 +15,9 @@ import time
 from collections.abc import Sequence
 from typing import Protocol
 
-from libra_octavia.main import LIFELINE
-from libra_octavia.shared import CONFIG_VARIABLE, PROG
+from libra_octavia import PROG
+from libra_octavia.daemon import LIFELINE
+from libra_octavia.shared import CONFIG_VARIABLE
 
 LOG = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from libra_octavia import supervise
-from libra_octavia.main import LIFELINE
+from libra_octavia.daemon import LIFELINE
 from tests.support.ports import free_port
 from tests.support.wait import until
 

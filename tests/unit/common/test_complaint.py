@@ -13,7 +13,11 @@ from libra_common.exits import Exit
 
 @pytest.mark.parametrize(
     ("daemon", "package", "extra"),
-    [("libra_gate", "cryptography", "gate"), ("libra_amphora", "aiohttp", "amphora")],
+    [
+        ("libra_gate", "cryptography", "gate"),
+        ("libra_amphora", "aiohttp", "amphora"),
+        ("libra_octavia", "sqlalchemy", "octavia"),
+    ],
 )
 def test_a_package_that_is_missing_is_named_with_the_extra_that_brings_it(
     daemon: str, package: str, extra: str

@@ -5,7 +5,7 @@ from dataclasses import replace
 from libra_common.settings import load
 from libra_common.settings.differing import differing
 from libra_gate.daemon import only_at_start as of_gate
-from libra_octavia.main import only_at_start as of_octavia
+from libra_octavia.daemon import only_at_start as of_octavia
 from libra_pool_mgm.main import only_at_start as of_pool
 from libra_worker.main import only_at_start as of_worker
 
