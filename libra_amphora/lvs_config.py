@@ -103,11 +103,16 @@ class LvsConfig:
         return "\n".join([*head(script_user), *(_shown(line, check) for line in self.lines), ""])
 
     def to_check(self) -> str:
-        """The file that `keepalived -t` reads: line for line the sender's, without scripts.
+        """The file that `keepalived -t` reads: line for line the sender's, without some.
 
-        As with VRRP: keepalived 2.2 may end itself when it tests a file that has a script.
+        Without scripts, as with VRRP: keepalived 2.2 may end itself when it tests a file that has
+        one. And without weights of 0: that all servers have it is a fault in the test alone.
         """
-        shown = {line.number: _shown(line, ()) for line in self.lines if not _of_script(line)}
+        shown = {
+            line.number: _shown(line, ())
+            for line in self.lines
+            if not _of_script(line) and not _of_no_weight(line)
+        }
         return (
             "\n".join(shown.get(number, "") for number in range(1, max(shown, default=0) + 1))
             + "\n"
@@ -278,6 +283,10 @@ class _Reader:
 
     def _refused(self, why: str) -> LvsConfigRefused:
         return LvsConfigRefused(f"line {self._number}: {why}")
+
+
+def _of_no_weight(line: _Line) -> bool:
+    return line.words[:1] == ("weight",) and int(line.words[1]) == 0
 
 
 def _of_script(line: _Line) -> bool:

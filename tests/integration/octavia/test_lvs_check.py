@@ -73,6 +73,15 @@ def test_every_algorithm_and_check_is_taken(algorithm: str, kind: str, tmp_path:
     assert not complaints(said, tmp_path)
 
 
+def test_a_pool_whose_members_all_have_no_weight_is_taken(tmp_path: Path) -> None:
+    members = [member(address="192.0.2.1", weight=0), member(address="192.0.2.2", weight=0)]
+    behind = pool(pool_id="p", protocol="UDP", members=members)
+    (said,) = render_lvs(servable(tree([FRONT], [behind], **BOTH)).balancer).values()
+    # What is run says it all the same
+    assert said.count("weight 0\n") == 2
+    assert not complaints(said, tmp_path)
+
+
 def test_what_keepalived_does_not_take_would_be_seen(tmp_path: Path) -> None:
     watch = monitor(type="TCP", max_retries_down=2)
     behind = pool(pool_id="p", protocol="UDP", members=MEMBERS, healthmonitor=watch)
