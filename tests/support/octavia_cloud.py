@@ -29,7 +29,7 @@ from libra_pool_mgm.clouds.base import Port as CloudPort
 from libra_pool_mgm.clouds.local import kernel
 from libra_pool_mgm.clouds.local.cloud import LocalCloud
 from libra_pool_mgm.clouds.local.opening import local_cloud
-from tests.support import folders, netns
+from tests.support import folders, netns, octavia_env
 from tests.support.agent_process import Agent
 from tests.support.backends import HttpBackend
 from tests.support.gearmand import Gearmand
@@ -87,6 +87,7 @@ class OctaviaCloud:
     def __enter__(self) -> OctaviaCloud:
         netns.must_be_possible()
         netns.users_must_be_possible()
+        octavia_env.python()  # where it is not installed yet; a namespace reaches no index
         with contextlib.ExitStack() as stack:
             self.namespace = stack.enter_context(netns.namespace())
             descriptor = os.open(f"/run/netns/{self.namespace}", os.O_RDONLY | os.O_CLOEXEC)
