@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from libra_common.errors import LibraError
-from libra_common.jobs import JobClient, TlsFiles, parse_server
+from libra_common.jobs import JobClient, Kept, TlsFiles, parse_server
 
 UPDATE_TIMEOUT = 120.0
 """Seconds that existing API servers give an action that changes something."""
@@ -51,6 +51,9 @@ class Client:
     Raises SettingsError for a server that cannot be understood. Every action raises what
     `JobClient.submit` raises (no server, no answer in time, a lost connection, a failed job) and
     BadAnswer; an answer of FAIL is a Result, not an exception. Timeouts are in seconds.
+
+    Each call opens a connection of its own. In a `with` block, at whose end they are closed, calls
+    use again what earlier ones have opened in the last ten seconds, which spares them a handshake.
     """
 
     def __init__(
@@ -62,6 +65,15 @@ class Client:
     ) -> None:
         self._jobs = JobClient(servers=[parse_server(text) for text in servers], tls=tls)
         self._clock = clock
+
+    def __enter__(self) -> Client:
+        self._jobs = replace(self._jobs, kept=Kept())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._jobs.kept is not None:
+            self._jobs.kept.close()
+        self._jobs = replace(self._jobs, kept=None)
 
     def submit(
         self,

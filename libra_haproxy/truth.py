@@ -83,7 +83,12 @@ class Truth:
             LOG.error("change %d failed: %s; restoring", wanted.generation, error)
             self._undo()
             raise
-        self._keep_as_good()
+        if isinstance(way, ByReload):
+            self._keep_as_good()
+        else:
+            # HAProxy went on with the text of before, so whatever could refuse this state at a
+            # restart would refuse the last good one too: its name need not be waited for.
+            self._afterwards.add(self._keep_as_good)
         crash_point("after_confirm")
         self.state = wanted
         if isinstance(way, ByReload):

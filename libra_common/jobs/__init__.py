@@ -17,6 +17,7 @@ from libra_common.jobs.errors import (
     NoServer,
 )
 from libra_common.jobs.job import Job
+from libra_common.jobs.kept import Kept
 from libra_common.jobs.lane import LaneState, LaneStatus
 from libra_common.jobs.many import ask_many
 from libra_common.jobs.named import servers_of, tls_of
@@ -37,6 +38,7 @@ __all__ = [
     "JobFailed",
     "JobTimeout",
     "JobWorker",
+    "Kept",
     "LaneState",
     "LaneStatus",
     "NoServer",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import suppress
 from dataclasses import dataclass
 
 from gearman import protocol
@@ -14,6 +14,7 @@ from gearman.errors import GearmanError
 from libra_common.jobs.dial import CONNECT_TIMEOUT
 from libra_common.jobs.errors import BadJob, ConnectionLost, JobFailed, JobTimeout, NoServer
 from libra_common.jobs.exchange import Exchange, refusal
+from libra_common.jobs.kept import Kept
 from libra_common.jobs.servers import GearmanServer, TlsFiles
 from libra_common.jobs.wire import Connection
 
@@ -31,6 +32,16 @@ _PROGRESS = (
 
 
 @dataclass(frozen=True, slots=True)
+class _Submission:
+    """The command that submits a job."""
+
+    kind: int
+    task: bytes
+    unique: bytes
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class _Placed:
     """A job that a server accepted, and the connection on which its answer will come."""
 
@@ -41,7 +52,9 @@ class _Placed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobClient:
-    """Submits jobs; safe to share between threads, for every call has its own connection.
+    """Submits jobs; safe to share between threads, for every call has a connection to itself.
+
+    With `kept` later calls use it again, for as long as that keeps it.
 
     Servers are tried in their order until one accepts the job; one that does not connect, or
     lets `connect_timeout` seconds pass without a byte moving, is left for the next. That a server
@@ -54,6 +67,7 @@ class JobClient:
     connect_timeout: float = CONNECT_TIMEOUT
     answer_limit: int = ANSWER_LIMIT
     clock: Callable[[], float] = time.monotonic
+    kept: Kept | None = None
 
     def submit(
         self, function: str, data: bytes, *, timeout: float, unique: str | None = None
@@ -66,18 +80,21 @@ class JobClient:
         """
         deadline = self.clock() + timeout
         placed = self._place(protocol.GEARMAN_COMMAND_SUBMIT_JOB, function, data, unique, deadline)
-        with closing(placed.exchange):
-            try:
-                return _answer(placed, deadline)
-            except TimeoutError:
-                raise JobTimeout(
-                    f"no answer from {function!r} within {timeout:g} s (gearman server "
-                    f"{placed.server})"
-                ) from None
-            except GearmanError as error:
-                raise ConnectionLost(
-                    f"gearman server {placed.server} was lost while {function!r} worked: {error}"
-                ) from error
+        answer: bytes | None = None
+        try:
+            answer = _answer(placed, deadline)
+        except TimeoutError:
+            raise JobTimeout(
+                f"no answer from {function!r} within {timeout:g} s (gearman server {placed.server})"
+            ) from None
+        except GearmanError as error:
+            raise ConnectionLost(
+                f"gearman server {placed.server} was lost while {function!r} worked: {error}"
+            ) from error
+        finally:
+            # Something may still come after a failure: only what went well can be used again.
+            self._put_away(placed, sound=answer is not None)
+        return answer
 
     def background(
         self, function: str, data: bytes, unique: str | None = None, *, timeout: float = 10.0
@@ -89,7 +106,7 @@ class JobClient:
         placed = self._place(
             protocol.GEARMAN_COMMAND_SUBMIT_JOB_BG, function, data, unique, self.clock() + timeout
         )
-        placed.exchange.close()
+        self._put_away(placed, sound=True)
         return placed.handle.decode("utf-8", "replace")
 
     def _place(
@@ -98,24 +115,39 @@ class JobClient:
         """Bring the job to the first server that accepts it."""
         task = _field("function", function, _FUNCTION_LIMIT)
         key = _field("unique", unique or uuid.uuid4().hex, _UNIQUE_LIMIT)
+        submission = _Submission(kind, task, key, data)
         reasons = []
         for server in self.servers:
+            kept = None if self.kept is None else self.kept.take(server)
+            if kept is not None:
+                # What it fails of was the time that it was kept: a new one will tell.
+                with suppress(TimeoutError, GearmanError, JobFailed):
+                    return self._submitted(server, kept, submission, deadline)
             try:
                 exchange = self._open(server, deadline)
-            except (GearmanError, OSError) as error:
-                reasons.append(f"{server}: {error}")
-                continue
-            try:
-                exchange.send(kind, task=task, unique=key, data=data)
-                handle = _accepted(exchange, deadline, self.connect_timeout)
-            except TimeoutError:
-                reasons.append(f"{server}: it does not answer")
-            except (GearmanError, JobFailed) as error:
-                reasons.append(f"{server}: {error}")
-            else:
-                return _Placed(server, exchange, handle)
-            exchange.close()
+                return self._submitted(server, exchange, submission, deadline)
+            except (GearmanError, OSError, JobFailed) as error:
+                reasons.append(f"{server}: {str(error) or 'it does not answer'}")
         raise NoServer("no gearman server took the job: " + ("; ".join(reasons) or "none is set"))
+
+    def _submitted(
+        self, server: GearmanServer, exchange: Exchange, submission: _Submission, deadline: float
+    ) -> _Placed:
+        """Have a connection's server take the job; closes the connection where it does not."""
+        try:
+            task, unique, data = submission.task, submission.unique, submission.data
+            exchange.send(submission.kind, task=task, unique=unique, data=data)
+            handle = _accepted(exchange, deadline, self.connect_timeout)
+        except BaseException:
+            exchange.close()
+            raise
+        return _Placed(server, exchange, handle)
+
+    def _put_away(self, placed: _Placed, *, sound: bool) -> None:
+        if self.kept is not None and sound:
+            self.kept.give(placed.server, placed.exchange)
+        else:
+            placed.exchange.close()
 
     def _open(self, server: GearmanServer, deadline: float) -> Exchange:
         left = deadline - self.clock()

@@ -31,6 +31,14 @@ class Exchange:
         """Close the connection."""
         self._connection.close()
 
+    def quiet(self) -> bool:
+        """Whether it is open and nothing has come; what comes unasked is its end."""
+        connection = self._connection
+        if not connection.connected or connection.pending():
+            return False
+        self._poll.register(connection.fileno(), select.POLLIN)
+        return not self._poll.poll(0)
+
     def send(self, kind: int, **fields: bytes) -> None:
         """Queue a command; it goes out while `receive` waits."""
         self._connection.send_command(kind, fields)

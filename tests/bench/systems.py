@@ -57,7 +57,10 @@ class System(ABC):
 
 
 class Libra(System):
-    """A job through gearmand to a real worker, answered when it is in force."""
+    """A job through gearmand to a real worker, answered when it is in force.
+
+    The client keeps its connection to gearmand, as an API server does.
+    """
 
     name = "libra"
 
@@ -71,15 +74,23 @@ class Libra(System):
             **settings,
         )
 
+        self._client = self.node.client
+
     def start(self, wanted: Wanted) -> None:
         self.node.start()
+        self._client.__enter__()
         self.apply(wanted)
         self.wait()
 
     def apply(self, wanted: Wanted) -> None:
-        result = self.node.update(self.message(wanted))
+        lbs = {"loadBalancers": [self.message(wanted)]}
+        result = self._client.update(self.node.name, lbs)
         if not result.ok:
             raise AssertionError(f"UPDATE failed: {result.error}")
+
+    def discover(self) -> None:
+        """Ask a question that changes nothing."""
+        self._client.discover(self.node.name)
 
     def message(self, wanted: Wanted) -> dict[str, Any]:
         """The load balancer of an UPDATE message."""
@@ -100,6 +111,7 @@ class Libra(System):
         return fields
 
     def stop(self) -> None:
+        self._client.__exit__()
         self.node.close()
 
     def weight_of(self, number: int) -> int | None:

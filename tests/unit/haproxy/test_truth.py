@@ -97,9 +97,13 @@ def store(tmp_path: Path) -> FailingStore:
 
 
 @pytest.fixture
-def truth(service: FakeService, store: FailingStore) -> Truth:
+def afterwards() -> Afterwards:
+    return Afterwards()
+
+
+@pytest.fixture
+def truth(service: FakeService, store: FailingStore, afterwards: Afterwards) -> Truth:
     """One that serves a state already."""
-    afterwards = Afterwards()
     made = Truth(store=store, service=service, afterwards=afterwards)  # type: ignore[arg-type]
     made.change(state(1))
     afterwards.finish()
@@ -114,11 +118,14 @@ def served(truth: Truth, service: FakeService, store: Store) -> list[int]:
 
 
 def test_a_change_is_in_haproxy_and_on_disk(
-    truth: Truth, service: FakeService, store: FailingStore
+    truth: Truth, service: FakeService, store: FailingStore, afterwards: Afterwards
 ) -> None:
     truth.change(state(2))
     assert served(truth, service, store) == [2, 2, 2]
     assert service.done == ["run time"]
+    # That it was proved is put down when nobody waits any more
+    assert store.pending()
+    afterwards.finish()
     assert not store.pending()
 
 
