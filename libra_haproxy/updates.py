@@ -78,7 +78,7 @@ class Updates:
         """Bring `wanted` into force or leave everything as it was."""
         state = self._truth.change(wanted)
         if state is not self._truth.sound:
-            self._late.due()
+            self._afterwards.add(self._late.due)
         return state
 
     def go_back(self) -> None:

@@ -13,7 +13,9 @@ class Watch:
     """Lets some slots sleep at a server, while the others rest until one of those has work.
 
     A server calls each slot that sleeps, for every job, and all but one come for nothing: with
-    many of them that takes longer than a small job. Methods may be called from any thread.
+    many of them that takes longer than a small job. (None of them may leave it at that: gearmand
+    1.1.20 never again calls one that went back to sleep without asking.) Methods may be called
+    from any thread.
     """
 
     def __init__(self, places: int = _PLACES) -> None:
