@@ -25,6 +25,9 @@ from libra_common.jobs.wire import Connection
 
 _log = logging.getLogger(__name__)
 
+_HANGING_BACK = 0.005
+"""Seconds for which a slot leaves a job to another: the two would only be in each other's way."""
+
 
 class _Commands(GearmanWorkerCommandHandler):  # type: ignore[misc]  # pygearman carries no types
     """pygearman's worker states, with echo answers and with the will to stop."""
@@ -37,7 +40,12 @@ class _Commands(GearmanWorkerCommandHandler):  # type: ignore[misc]  # pygearman
 
     def recv_noop(self) -> bool:
         # A stopping worker leaves the job that it is woken for to another.
-        return self.connection_manager.stopping() or bool(super().recv_noop())
+        session = self.connection_manager
+        return session.stopping() or session.hangs_back() or bool(super().recv_noop())
+
+    def recv_no_job(self) -> bool:
+        self.connection_manager.asked()
+        return bool(super().recv_no_job())
 
     def recv_job_assign_uniq(
         self, job_handle: bytes, task: bytes, unique: bytes | None, data: bytes
@@ -48,6 +56,7 @@ class _Commands(GearmanWorkerCommandHandler):  # type: ignore[misc]  # pygearman
         if not self._check_job_lock():
             raise ProtocolError("the server assigned a job that was not asked for")
         session = self.connection_manager
+        session.asked()
         job = session.create_job(self, job_handle, task, unique, self.decode_data(data))
         if session.on_job_execute(job):
             self.rest()
@@ -61,6 +70,10 @@ class _Commands(GearmanWorkerCommandHandler):  # type: ignore[misc]  # pygearman
     def take_place(self) -> None:
         """Sleep at last, having rested."""
         self._sleep()
+
+    def ask(self) -> None:
+        """Ask for a job at last, having hung back."""
+        super().recv_noop()
 
     def _sleep(self) -> None:
         # Without PRE_SLEEP the server does not count on this worker any more.
@@ -109,6 +122,7 @@ class Session(GearmanWorker):  # type: ignore[misc]  # pygearman carries no type
         self._watch = watch
         self._wake = wake
         self._called = False  # to the place of another
+        self._asks_at: float | None = None  # for the job that the server has called for
         self._clock = clock
         self._echoes_sent = 0
         self._echoes_heard = 0
@@ -129,6 +143,7 @@ class Session(GearmanWorker):  # type: ignore[misc]  # pygearman carries no type
 
     def close(self) -> None:
         """Close the connection; a job that it had goes back to the server's queue."""
+        self._watch.asked(self)
         self._watch.leaves(self)
         self.shutdown()
 
@@ -146,7 +161,9 @@ class Session(GearmanWorker):  # type: ignore[misc]  # pygearman carries no type
         """Seconds after which a turn is due even though nothing came."""
         if self._called or self._connection.pending():
             return 0.0
-        return self._vigil.wait(self._clock())
+        now = self._clock()
+        wait = self._vigil.wait(now)
+        return wait if self._asks_at is None else max(0.0, min(wait, self._asks_at - now))
 
     def turn(self, *, readable: bool) -> None:
         """Do what can be done without waiting.
@@ -157,6 +174,10 @@ class Session(GearmanWorker):  # type: ignore[misc]  # pygearman carries no type
         if self._called:
             self._called = False
             self.connection_to_handler_map[connection].take_place()
+        if self._asks_at is not None and self._asks_at <= self._clock():
+            self._asks_at = None
+            if not self.stopping():
+                self.connection_to_handler_map[connection].ask()
         if self._late is not None and (answer := self._answer()) is not None:
             job, self._late = self._late, None
             self._send(job, answer)
@@ -231,6 +252,17 @@ class Session(GearmanWorker):  # type: ignore[misc]  # pygearman carries no type
         self._wake()
 
     # Jobs
+
+    def hangs_back(self) -> bool:
+        """Whether to ask for a job a little later, since another slot is asking for it."""
+        if self._watch.asks(self):
+            return False
+        self._asks_at = self._clock() + _HANGING_BACK
+        return True
+
+    def asked(self) -> None:
+        """Note that the server has answered."""
+        self._watch.asked(self)
 
     def on_job_execute(self, current_job: GearmanJob) -> bool:
         """Have a job answered with WORK_COMPLETE, whatever happens; False if that comes later."""

@@ -23,6 +23,7 @@ class Watch:
         self._guard = threading.Lock()
         self._sleeping: set[object] = set()
         self._resting: dict[object, Callable[[], None]] = {}
+        self._asking: set[object] = set()
 
     def sleeps(self, slot: object, call: Callable[[], None]) -> bool:
         """Whether an idle slot is to sleep; else it has a place later, of which `call` tells it."""
@@ -32,6 +33,19 @@ class Watch:
                 return False
             self._sleeping.add(slot)
             return True
+
+    def asks(self, slot: object) -> bool:
+        """Whether a slot that was called is to ask at once, and not while another does."""
+        with self._guard:
+            if self._asking - {slot}:
+                return False
+            self._asking.add(slot)
+            return True
+
+    def asked(self, slot: object) -> None:
+        """A slot has the server's answer."""
+        with self._guard:
+            self._asking.discard(slot)
 
     def leaves(self, slot: object) -> None:
         """A slot has work, or no connection: whoever has rested longest gets its place."""

@@ -16,6 +16,7 @@ from tests.unit.jobs.fakeserver import (
     JOB_ASSIGN_UNIQ,
     NOOP,
     PRE_SLEEP,
+    WORK_COMPLETE,
     FakeServer,
     Peer,
     packet,
@@ -78,3 +79,45 @@ def test_a_third_slot_sleeps_only_when_one_of_two_has_work() -> None:
         second.socket.shutdown(socket.SHUT_RDWR)
         until(lambda: len(asleep()) == 4, "a fourth sleeps")
         ended.set()
+
+
+def test_of_two_slots_that_are_called_for_one_job_one_asks_and_the_other_a_little_later() -> None:
+    def script(peer: Peer) -> None:
+        peer.expect(PRE_SLEEP)
+        peer.hold()
+
+    def heard(peer: Peer, kind: int) -> int:
+        return [one for one, _ in peer.heard].count(kind)
+
+    with FakeServer(script) as server, worker(server, slots=2) as made:
+        # Given two slots that sleep
+        until(lambda: len(made.registered) == 1, "registered")
+        until(lambda: len(server.peers) == 2, "two connections")
+        first, second = server.peers
+        until(lambda: heard(first, PRE_SLEEP) == heard(second, PRE_SLEEP) == 1, "both sleep")
+        # When one asks and gets no answer, and the other one is called too
+        first.send(packet(NOOP))
+        until(lambda: heard(first, GRAB_JOB_UNIQ) == 1, "it asks for the job")
+        second.send(packet(NOOP))
+        # Then that one asks as well, without having gone to sleep: gearmand would forget it
+        until(lambda: heard(second, GRAB_JOB_UNIQ) == 1, "it asks too")
+        assert heard(second, PRE_SLEEP) == 1
+        # And it works, and sleeps again
+        second.send(packet(JOB_ASSIGN_UNIQ, b"H:fake:1", b"node", b"", b"d"))
+        until(lambda: heard(second, WORK_COMPLETE) == 1, "it answers")
+        until(lambda: heard(second, PRE_SLEEP) == 2, "it sleeps")
+
+
+@given(st.lists(st.tuples(st.sampled_from(SLOTS), st.booleans())))
+def test_a_slot_hangs_back_only_while_another_asks(steps: list[tuple[str, bool]]) -> None:
+    watch = Watch()
+    asking: set[str] = set()
+    for slot, called in steps:
+        if not called:
+            watch.asked(slot)
+            asking.discard(slot)
+        elif watch.asks(slot):
+            asking.add(slot)
+            assert asking == {slot}
+        else:
+            assert asking - {slot}
