@@ -35,11 +35,13 @@ def _body(answer: bytes) -> bytes:
     return body
 
 
-def seen(system: System, body: bytes, members: int) -> float:
+def seen(system: System, body: bytes, members: int, *, first: float = 0.0) -> float:
     """The moment at which the first answer with `body` was complete, for so many clients at once.
 
-    One client after the other would mostly be told the time that the other members take.
+    One client after the other would mostly be told the time that the other members take. They
+    begin to ask at the moment `first`; all are on the performance counter.
     """
+    time.sleep(max(0.0, first - time.perf_counter()))
     return _until(lambda: _first(system.port, body, members))
 
 
@@ -111,7 +113,10 @@ def weighs(system: System, number: int, wanted: Wanted) -> float:
         got = [fetch(system.port) for _ in range(around * rounds)]
         return began if got.count(body) == weight * rounds and b"" not in got else None
 
-    return _until(shared if system.weight_of(number) is None else told)
+    found = system.weight_of(number)
+    if found == weight:
+        return time.perf_counter()
+    return _until(shared if found is None else told)
 
 
 def _until(look: Callable[[], float | None]) -> float:
