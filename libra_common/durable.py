@@ -9,6 +9,8 @@ import contextlib
 import os
 from pathlib import Path
 
+_ANEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+
 
 def write(
     path: Path,
@@ -24,21 +26,30 @@ def write(
     Never through a link, and nothing is left where it fails. `user` and `group` are ids of other
     owners than the process's own.
     """
-    path.unlink(missing_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        with os.fdopen(os.open(path, flags, mode), "wb") as file:
+        file = os.open(path, _ANEW, mode)
+    except FileExistsError:
+        path.unlink()
+        file = os.open(path, _ANEW, mode)
+    try:
+        try:
             if user is not None or group is not None:
-                owner = (-1 if one is None else one for one in (user, group))
-                os.fchown(file.fileno(), *owner)
-            file.write(data)
+                os.fchown(file, -1 if user is None else user, -1 if group is None else group)
+            _write_all(file, data)
             if durable:
-                file.flush()
-                os.fsync(file.fileno())
+                os.fsync(file)
+        finally:
+            os.close(file)
     except OSError:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
         raise
+
+
+def _write_all(file: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(file, left) :]
 
 
 def flush(path: Path) -> None:
