@@ -35,7 +35,7 @@ def measure(bench: Bench) -> list[Row]:
     """The systems take turns, so that a noisy moment of the machine meets all of them."""
     times: Times = defaultdict(lambda: defaultdict(list))
     with bench.all_systems() as systems, ThreadPoolExecutor(1) as clients:
-        for turn in range(bench.amount(15, 4)):
+        for turn in range(bench.amount(30, 4)):
             order = systems[turn % len(systems) :] + systems[: turn % len(systems)]
             for system in order:
                 _one_round(bench, system, times, clients)
