@@ -42,6 +42,9 @@ from libra_haproxy.meter import Meter
 SCHEMA = 1
 """The number of the keeper's protocol, in each answer."""
 
+ALREADY_RUNNING = 73
+"""The exit code where this Instance has a keeper."""
+
 LOCK_NAME = "keeper.lock"
 """The file in the run directory that a keeper holds locked for life."""
 
@@ -269,7 +272,7 @@ def main(arguments: list[str]) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         say("another keeper runs here")
-        return 73
+        return ALREADY_RUNNING
     Keeper(
         haproxy=given.haproxy,
         config=given.config,

@@ -16,7 +16,7 @@ from typing import Any
 
 from libra_haproxy.deadline import Deadline
 from libra_haproxy.errors import DiskError, HaproxyDown, HaproxyTimeout, StartFailed
-from libra_haproxy.keeper import LOCK_NAME
+from libra_haproxy.keeper import ALREADY_RUNNING, LOCK_NAME
 from libra_haproxy.ledger import Books, read_books
 from libra_haproxy.logbounds import Bounds
 from libra_haproxy.privileges import Identity
@@ -24,6 +24,7 @@ from libra_haproxy.privileges import Identity
 _ANSWER_SECONDS = 4.0
 _STOP_SECONDS = 12.0
 _START_SECONDS = 5.0
+_DYING_SECONDS = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +141,12 @@ class KeeperClient:
             status = self.status()
             if status is not None:
                 return status
-            if child is not None and child.poll() is not None:
+            ended = None if child is None else child.poll()
+            if ended == ALREADY_RUNNING:
+                # One that was stopped, or killed, answers no more and has its lock to the last.
+                time.sleep(_DYING_SECONDS)
+                child = self._spawn()
+            elif ended is not None:
                 break
             time.sleep(0.01)
         if child is None:

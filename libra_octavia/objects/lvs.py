@@ -12,6 +12,9 @@ from libra_octavia.objects.fields import Fault, Fields
 MOST_SECONDS = 31 * 86_400
 """The longest time that keepalived lets a client stay with its member."""
 
+MOST_CHECK_SECONDS = 4_293
+"""The longest time that keepalived gives a check: 2^32 microseconds, less a second of ours."""
+
 _TYPES = (MonitorType.UDP_CONNECT, MonitorType.SCTP, MonitorType.TCP, MonitorType.HTTP)
 
 
@@ -60,6 +63,8 @@ def monitor_faults(protocol: PoolProtocol, monitor: Monitor) -> Iterator[Fault]:
                 f"must have letters, digits and ._%:,=+*?&/- alone for pools of {protocol}, at"
                 " most 512",
             )
+    if monitor.timeout > MOST_CHECK_SECONDS:
+        yield Fault("timeout", f"must be at most {MOST_CHECK_SECONDS} for pools of {protocol}")
 
 
 def member_faults(

@@ -66,7 +66,7 @@ def test_a_slow_reader_gets_the_whole_answer() -> None:
             taken.append(len(data))
             time.sleep(0.1)
 
-    with FakeServer(script) as server, worker(server, lambda _: b"y" * size, probe=0.8) as made:
+    with FakeServer(script) as server, worker(server, lambda _: b"y" * size, probe=2) as made:
         until(lambda: sum(taken) >= size, "the whole answer", 60)
         assert made.status().lanes[0].losses == 0
 

@@ -15,6 +15,7 @@ from libra_amphora.lvs_config import LvsConfig
 from libra_octavia import ip_vs, lvs_words
 from libra_octavia.model import Algorithm, MonitorType, PoolProtocol, Protocol
 from libra_octavia.objects import Unsupported, read_listener, read_monitor, read_pool
+from libra_octavia.objects.lvs import MOST_CHECK_SECONDS
 from libra_octavia.render import Place, render
 from libra_octavia.render_lvs import render_lvs
 from libra_octavia.translate import servable, translate
@@ -94,6 +95,8 @@ def test_how_clients_stay_is_read(mask: str | None, granularity: tuple[int, int]
         ({"healthmonitor": monitor(http_method="HEAD")}, "healthmonitor.http_method"),
         ({"healthmonitor": monitor(url_path="/$x")}, "healthmonitor.url_path"),
         ({"healthmonitor": monitor(url_path="/!x")}, "healthmonitor.url_path"),
+        ({"healthmonitor": monitor(type="TCP", timeout=4294)}, "healthmonitor.timeout"),
+        ({"healthmonitor": monitor(type="UDP-CONNECT", timeout=4294)}, "healthmonitor.timeout"),
     ],
 )
 def test_what_a_pool_of_udp_cannot_have_is_refused_by_name(
@@ -371,7 +374,7 @@ _WATCHES = st.none() | st.builds(
         **fields,
     ),
     st.sampled_from([(None, None), (1.0, None), (1.1, None), (1.1, "www.example.org:81")]),
-    st.integers(1, 86400),
+    st.integers(1, MOST_CHECK_SECONDS),
     type=st.sampled_from(["UDP-CONNECT", "SCTP", "TCP", "HTTP"]),
     delay=st.integers(1, 86400),
     max_retries_down=st.none() | st.integers(1, 10),
